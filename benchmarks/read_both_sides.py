@@ -1,0 +1,26 @@
+"""Read members, positions and contacts as `reconcile plan` does, and do nothing with them: the yardstick of `plan`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from reconciler import controller
+from reconciler.settings import settings_here
+
+
+def _quiet(stage: str, done: int, total: int | None) -> None:
+    """No progress."""
+
+
+async def read() -> None:
+    """Both sides, at once, through the same source and the same client."""
+    settings = settings_here()
+    rules = controller.read_rules(settings.rules)
+    source = controller.open_source(settings, rules)
+    async with controller.open_target(settings, rules) as target:
+        with controller.collector_paused():
+            await controller.gather(source, target.reader, _quiet)
+
+
+if __name__ == "__main__":
+    asyncio.run(read())

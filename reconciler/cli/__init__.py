@@ -1,0 +1,108 @@
+"""`reconcile`: the commands (design §6). Each is one module of this package, imported when it is called.
+
+Data goes to stdout, progress, logs and errors to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from reconciler import __version__
+from reconciler.errors import ExitCode, ReconcilerError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "plan": ("reconciler.cli.plan:command", "Compare both sides, store a plan and show it."),
+    "apply": ("reconciler.cli.apply:command", "Carry out a plan, exactly as it is written."),
+    "show": ("reconciler.cli.show:command", "Show a stored plan in any format."),
+    "undo": ("reconciler.cli.undo:command", "Make a plan that takes back what was applied."),
+    "pause": ("reconciler.cli.pause:pause", "Stop all writing, at once."),
+    "resume": ("reconciler.cli.pause:resume", "Allow writing again."),
+    "rules": ("reconciler.cli.rules:command", "Check the rule files, print their schemas, run their cases."),
+    "simulate": ("reconciler.cli.simulate:command", "Serve a stand-in for Intercom."),
+    "demo": ("reconciler.cli.demo:command", "A drifted workspace: plan, apply, plan again."),
+}
+"""Command → where it is (module:name), and what the list of commands says of it."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is called, so that `--help` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a misspelt one is answered with the nearest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean `reconcile {near[0]}`?" if near else ""
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, says) for name, (_, says) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
+def reconcile() -> None:
+    """Keep the Intercom contacts of a union equal to what its members and positions say.
+
+    Start with `reconcile demo`; then `reconcile plan`, read what it says, and `reconcile apply`.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and leave the process with its exit code (`ExitCode`)."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Errors of ours become a message with the next step."""
+    try:
+        result = reconcile.main(args=arguments, prog_name="reconcile", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.ERROR
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted. Nothing was written to Intercom.", err=True)
+        return ExitCode.ERROR
+    except ReconcilerError as error:
+        show_error(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has left; pointing stdout at nothing keeps Python from complaining on the way out.
+        sys.stdout = None
+        return ExitCode.DONE
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def show_error(error: ReconcilerError) -> None:
+    """What happened, and what to do about it, on stderr."""
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.what}", err=True)
+    if error.next_step:
+        click.echo(f"Next: {error.next_step}", err=True)

@@ -1,0 +1,191 @@
+"""`reconcile apply`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+
+from reconciler import controller
+from reconciler.cli import terminal
+from reconciler.cli.options import Asked, planning_options
+from reconciler.cli.plan import exit_code as plan_exit_code
+from reconciler.cli.plan import make
+from reconciler.cli.show import LINES_SHOWN, render
+from reconciler.core import outcome as outcome_file
+from reconciler.core.outcome import RunOutcome
+from reconciler.core.plan import Plan
+from reconciler.errors import ExitCode, Paused
+from reconciler.report.outcome import outcome_text
+from reconciler.runs.store import PlanStore
+from reconciler.settings import Settings, settings_here
+
+T = TypeVar("T")
+
+MAX_PARALLEL = 100
+"""Actions under way at a time, where nothing else is said: a whole batch. The client decides on the calls."""
+
+
+@dataclass(slots=True)
+class Stopping:
+    """Why the run was told to stop, once a signal came."""
+
+    signal: signal.Signals | None = None
+
+    def reason(self) -> str | None:
+        """For `apply_plan`, which asks before every write."""
+        return None if self.signal is None else f"the run was stopped by {self.signal.name}"
+
+
+@click.command("apply")
+@click.argument("plan", required=False)
+@planning_options
+@click.option("--auto-approve", is_flag=True, help="Without PLAN: do not ask.")
+@click.option(
+    "--max-parallel",
+    type=click.IntRange(1, 256),
+    default=MAX_PARALLEL,
+    show_default=True,
+    metavar="N",
+    help="Actions under way at a time.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
+def command(*, plan: str | None, asked: Asked, auto_approve: bool, max_parallel: int, as_json: bool) -> int:
+    """Carry out PLAN, exactly as it is written. Without PLAN: make one, show it, ask, and apply it.
+
+    A run that was interrupted is brought to its end first.
+    """
+    terminal.set_up_logging()
+    settings = settings_here()
+    if plan is not None and asked.narrowed:
+        raise click.UsageError("A plan is applied as it is: its options were given when it was made.")
+    if plan is None and not auto_approve and not terminal.at_a_terminal():
+        raise click.UsageError("Nobody can be asked here. Name a plan, or say --auto-approve.")
+    settings.require(*(("intercom",) if plan is not None else ("intercom", "source")))
+    store = PlanStore(settings.plans)
+    named = store.get_plan(plan) if plan is not None else None
+    if settings.paused:
+        raise Paused("nothing is written: RECONCILER_PAUSED is set", next_step="Unset it, then run this again.")
+    run = _Run(settings, store, max_parallel=max_parallel, as_json=as_json)
+    with run.allowed_to_write():
+        run.settle()
+        if named is not None:
+            return run.carry_out(named)
+        made = _make_and_ask(settings, asked, auto_approve=auto_approve, as_json=as_json)
+        return made if isinstance(made, int) else run.carry_out(made)
+
+
+def _make_and_ask(settings: Settings, asked: Asked, *, auto_approve: bool, as_json: bool) -> Plan | int:
+    """A new plan that somebody agreed to; or the exit code where there is nothing to apply, or nobody agreed."""
+    made = make(settings, asked)
+    click.echo(render(made, "text"), nl=False, err=as_json)
+    if not made.applyable or not made.actions:
+        return plan_exit_code(made, detailed=False)
+    if not auto_approve and not terminal.confirm("Apply this plan? Only `yes` is accepted"):
+        click.echo("Nothing was written. The plan is stored.", err=True)
+        return ExitCode.DONE
+    return made
+
+
+class _Run:
+    """One `reconcile apply`: the lock, what an earlier run left, and the plan itself."""
+
+    def __init__(self, settings: Settings, store: PlanStore, *, max_parallel: int, as_json: bool) -> None:
+        self._settings = settings
+        self._store = store
+        self._max_parallel = max_parallel
+        self._as_json = as_json
+        self._stopping = Stopping()
+        self._settled: dict[str, Plan] = {}
+
+    @contextmanager
+    def allowed_to_write(self) -> Iterator[None]:
+        """Nobody else applies while the block lasts, and whatever is begun is recorded."""
+        rules = controller.read_rules(self._settings.rules)
+        with (
+            terminal.showing_progress() as progress,
+            controller.allowed_to_write(
+                controller.open_state(self._settings),
+                holder=f"process {os.getpid()} on {socket.gethostname()}",
+                store=self._store,
+                open_writer=lambda: controller.open_target(self._settings, rules),
+                now=_now,
+                max_parallel=self._max_parallel,
+                progress=progress,
+                stop=self._stopping.reason,
+            ),
+        ):
+            yield
+
+    def settle(self) -> None:
+        """Bring what was interrupted to its end, and show it."""
+        for made in self._await(controller.settle(now=_now)):
+            self._settled[made.id] = made
+            click.echo(f"Plan {made.id} had been interrupted; it was brought to its end.", err=True)
+            self._show(made)
+
+    def carry_out(self, made: Plan) -> int:
+        """Apply a plan, show what became of it, and say so by the exit code."""
+        if made.id not in self._settled:
+            if self._store.has_outcome(made.id) or not self._await(controller.apply_durably(made)):
+                click.echo(f"Plan {made.id} was applied already. Nothing was written.", err=True)
+                return ExitCode.DONE
+            self._show(made)
+        return exit_code(self._store.get_outcome(made.id), self._stopping)
+
+    def _await(self, work: Coroutine[Any, Any, T]) -> T:
+        async def noting_signals() -> T:
+            with _signals_noted(self._stopping):
+                return await work
+
+        return asyncio.run(noting_signals())
+
+    def _show(self, made: Plan) -> None:
+        run = self._store.get_outcome(made.id)
+        if self._as_json:
+            click.echo(outcome_file.encode(run).decode(), nl=False)
+        else:
+            text = outcome_text(run, width=terminal.width(), colour=terminal.in_colour(), limit_lines=LINES_SHOWN)
+            click.echo(text, nl=False)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@contextmanager
+def _signals_noted(stopping: Stopping) -> Iterator[None]:
+    """SIGTERM and Ctrl-C stop the run before its next write; what is under way ends and is recorded."""
+    loop = asyncio.get_running_loop()
+
+    def noting(one: signal.Signals) -> Callable[[], None]:
+        def note() -> None:
+            stopping.signal = one
+
+        return note
+
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, noting(one))
+    try:
+        yield
+    finally:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(one)
+
+
+def exit_code(run: RunOutcome, stopping: Stopping) -> int:
+    """143 after SIGTERM, 4 where anything failed, went stale or is unknown, 3 where something was held, else 0."""
+    if stopping.signal is signal.SIGTERM:
+        return ExitCode.STOPPED
+    counts = run.summary
+    if counts.failed or counts.stale or counts.unknown or stopping.signal is not None:
+        return ExitCode.PARTIAL
+    return ExitCode.HELD if counts.held else ExitCode.DONE

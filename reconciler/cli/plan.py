@@ -1,0 +1,76 @@
+"""`reconcile plan`."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from reconciler import controller
+from reconciler.cli import terminal
+from reconciler.cli.options import FORMATS, Asked, planning_options
+from reconciler.cli.show import render
+from reconciler.core.plan import Plan, encode
+from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.runs.store import PlanStore
+from reconciler.settings import Settings, settings_here
+
+
+@click.command("plan")
+@planning_options
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the plan here, too."
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How it is shown.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--detailed-exitcode", is_flag=True, help="Leave with 2 where there are changes.")
+def command(*, asked: Asked, out: Path | None, form: str, as_json: bool, detailed_exitcode: bool) -> int:
+    """Compare both sides, store a plan and show it. Nothing is written to Intercom."""
+    made = make(settings_here(), asked)
+    if out is not None:
+        write(out, encode(made))
+    click.echo(render(made, "json" if as_json else form), nl=False)
+    return exit_code(made, detailed=detailed_exitcode)
+
+
+def make(settings: Settings, asked: Asked) -> Plan:
+    """Gather, decide and store, with progress on stderr."""
+    terminal.set_up_logging()
+    settings.require("source", "intercom")
+    rules = controller.read_rules(settings.rules, mappings=asked.mappings)
+    source = controller.open_source(settings, rules)
+
+    async def run() -> Plan:
+        async with controller.open_target(settings, rules) as target:
+            with terminal.showing_progress() as progress:
+                return await controller.plan(
+                    source=source,
+                    reader=target.reader,
+                    rules=rules,
+                    store=PlanStore(settings.plans),
+                    request=asked.request,
+                    now=lambda: datetime.now(UTC),
+                    progress=progress,
+                )
+
+    return asyncio.run(run())
+
+
+def exit_code(made: Plan, *, detailed: bool) -> int:
+    """3 where something is held or refused, 2 for changes where asked for, else 0."""
+    if not made.applyable or made.summary.held:
+        return ExitCode.HELD
+    return ExitCode.CHANGES if detailed and made.actions else ExitCode.DONE
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file for the person who asked for it; readable by them alone, since plans hold personal data."""
+    try:
+        path.touch(mode=0o600)
+        path.write_bytes(data)
+    except OSError as error:
+        raise ReconcilerError(
+            f"{path} cannot be written: {error.strerror}", next_step="Name another file with --out; the plan is stored."
+        ) from error

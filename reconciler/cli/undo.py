@@ -1,0 +1,47 @@
+"""`reconcile undo`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from reconciler import controller
+from reconciler.cli.options import FORMATS, accepted_options
+from reconciler.cli.plan import exit_code, write
+from reconciler.cli.show import render
+from reconciler.core.limits import Accepted
+from reconciler.core.plan import encode
+from reconciler.runs.store import PlanStore
+from reconciler.settings import settings_here
+
+
+@click.command("undo")
+@click.argument("outcome")
+@accepted_options
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the plan here, too."
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How it is shown.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+def command(*, outcome: str, accepted: Accepted, out: Path | None, form: str, as_json: bool) -> int:
+    """Make a plan that takes back what was applied, as far as it can be. OUTCOME is the id of the applied plan.
+
+    Nothing is written to Intercom: read the plan, then apply it like any other.
+    """
+    settings = settings_here()
+    store = PlanStore(settings.plans)
+    run = store.get_outcome(outcome)
+    made = controller.undo(
+        store.get_plan(run.plan),
+        run,
+        rules=controller.read_rules(settings.rules),
+        store=store,
+        accepted=accepted,
+        now=lambda: datetime.now(UTC),
+    )
+    if out is not None:
+        write(out, encode(made))
+    click.echo(render(made, "json" if as_json else form), nl=False)
+    return exit_code(made, detailed=False)

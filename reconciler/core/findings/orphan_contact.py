@@ -1,0 +1,86 @@
+"""A contact under a member number that nobody active or retired holds: reported, or archived, or relabelled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reconciler.core.diff import as_text, same
+from reconciler.core.model import Contact, Evidence
+from reconciler.core.world import Ask, Ruling, World, ruling
+
+RULE = "orphan-contact"
+
+TYPE_FIELD = "custom_attributes.member_type"
+
+
+def survey(world: World) -> Iterator[Ruling]:
+    """One finding for each such contact, by contact id."""
+    settings = world.rules.findings.orphan_contact
+    if settings.then == "off":
+        return
+    for contact, number in orphans(world):
+        says, asks = _verdict(world, contact, number)
+        members = world.people.by_number.get(number, ())
+        yield ruling(
+            RULE,
+            "fixable" if asks else "review",
+            says,
+            contact=contact.id,
+            member=number,
+            evidence=(
+                Evidence(f"intercom contacts/{contact.id}", "external_id", contact.external_id),
+                *(world.member_evidence(member, "status") for member in members),
+            ),
+            asks=asks,
+        )
+
+
+def orphans(world: World) -> Iterator[tuple[Contact, str]]:
+    """The contacts, each with its number, by contact id."""
+    pattern = re.compile(world.rules.findings.orphan_contact.looks_like)
+    contacts = list(world.matches.strangers)
+    for tied_to, matches in world.matches.tied.items():
+        if not _is_held(world, tied_to):
+            contacts.extend(match.contact for match in matches)
+    for contact in sorted(contacts, key=lambda contact: contact.id):
+        texts = map(as_text, (contact.external_id, contact.custom_attributes.get("member_number")))
+        number = next((text for text in texts if text is not None and pattern.fullmatch(text)), None)
+        if number is not None and not _is_held(world, number):
+            yield contact, number
+
+
+def _is_held(world: World, number: str) -> bool:
+    """Whether somebody who should be a contact has this number."""
+    statuses = world.rules.contacts.who.status
+    return any(member.status in statuses for member in world.people.by_number.get(number, ()))
+
+
+def _verdict(world: World, contact: Contact, number: str) -> tuple[str, tuple[Ask, ...]]:
+    says = f"member number {number} belongs to nobody who should be a contact"
+    addition = ""
+    asks: tuple[Ask, ...] = ()
+    if world.people.in_review(number):
+        addition = "left as it is until the source is clear about that member"
+    elif world.rules.findings.orphan_contact.then == "archive":
+        addition, asks = _archive(world, contact)
+    elif world.rules.findings.orphan_contact.then == "relabel":
+        addition, asks = _relabel(world, contact)
+    return f"{says}; {addition}" if addition else says, asks
+
+
+def _archive(world: World, contact: Contact) -> tuple[str, tuple[Ask, ...]]:
+    unless = world.rules.findings.orphan_contact.unless
+    open_now = world.open_conversations.get(contact.id, 0) if unless == "open_conversation" else 0
+    if open_now:
+        return f"not archived, which would hide {open_now} open conversation{'s' if open_now > 1 else ''}", ()
+    return "", (Ask("archive", contact),)
+
+
+def _relabel(world: World, contact: Contact) -> tuple[str, tuple[Ask, ...]]:
+    label = world.rules.findings.orphan_contact.label
+    if TYPE_FIELD not in world.rules.contacts.fields:
+        return f"not labelled, as contacts.yaml does not list {TYPE_FIELD}", ()
+    if same(TYPE_FIELD, contact.get(TYPE_FIELD), label):
+        return f"labelled {label!r}", ()
+    return "", (Ask("update", contact, TYPE_FIELD, label),)

@@ -1,0 +1,34 @@
+"""A lead who is a member becomes that member's user: role and external id in one call.
+
+An external id "cannot be set for role lead", and a user cannot become a lead again (facts §3, reference of
+update-contact), so both go together and there is no way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.core.diff import PROMOTE_LEAD
+from reconciler.core.match import evidence
+from reconciler.core.world import Ask, Case, Ruling, ruling
+
+RULE = PROMOTE_LEAD
+
+
+def judge(case: Case) -> Iterator[Ruling]:
+    """Ask for the promotion of the member's only, or best, contact."""
+    then = case.world.rules.findings.promote_lead.then
+    survivor = case.survivor
+    if then == "off" or survivor is None or survivor.contact.role != "lead":
+        return
+    acts = then == "promote"
+    mine = tuple(change for change in case.changes if change.rule == RULE)
+    yield ruling(
+        RULE,
+        "fixable" if acts else "review",
+        f"is a lead, and is member {case.member.number} by {survivor.by}",
+        contact=survivor.contact.id,
+        member=case.member.number,
+        evidence=evidence(survivor, case.world.people, case.world.source.name),
+        asks=tuple(Ask("promote", survivor.contact, change.field, change.wanted) for change in mine) if acts else (),
+    )

@@ -1,0 +1,34 @@
+"""What a contact would be matched with once it is written: still this member, or no action at all.
+
+Without this look ahead a write could itself make the next night's contradiction. A contact may carry the phone of
+somebody who has the same name as its member; as long as the contact's own name is an old one, the phone ties nobody.
+And a contact that its own rules cannot recognise would be created again every night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.core.drafts import Draft
+from reconciler.core.match import Matcher, evidence
+from reconciler.core.world import Case, Ruling, ruling
+
+
+def contradiction(case: Case, drafts: Iterable[Draft], matcher: Matcher) -> Ruling | None:
+    """The ruling against the first action that would leave a contact that is not clearly this member; None for none."""
+    for draft in drafts:
+        if draft.do in {"archive", "merge"}:
+            continue
+        match = matcher.match(draft.written())
+        if match.number == case.member.number:
+            continue
+        why = match.why or f"{', '.join(draft.set)} would tie it to nobody"
+        return ruling(
+            "conflicting-identity",
+            "review",
+            f"is left as it is, for once it is written: {why}",
+            contact=draft.contact.id if draft.contact is not None else None,
+            member=case.member.number,
+            evidence=evidence(match, case.world.people, case.world.source.name),
+        )
+    return None

@@ -1,0 +1,101 @@
+"""The brakes: how much one plan may change, and when a source is not to be believed (design §4.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import floor
+
+import msgspec
+
+from reconciler.core.actions import KINDS, Do
+from reconciler.core.model import SourceData
+from reconciler.core.plan import LimitCheck
+from reconciler.core.rules import ClassLimit, Limits
+
+ALWAYS_SHOWN: tuple[Do, ...] = ("create", "update", "promote", "merge", "archive")
+"""The classes whose limit stands in every plan, also where nothing of the kind is planned."""
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """What a person accepted in place of limits: class (or `members`) → the number named, and why."""
+
+    numbers: Mapping[str, int] = {}
+    reason: str = ""
+
+
+class LastGood(msgspec.Struct, frozen=True):
+    """How many rows the last good run read."""
+
+    plan: str
+    members: int
+    positions: int
+
+
+def check_limits(planned: Mapping[Do, int], *, live: int, limits: Limits, accepted: Accepted) -> tuple[LimitCheck, ...]:
+    """Hold each class of actions against its limit. `live` is the number of live contacts in the snapshot."""
+    return tuple(
+        _check(do, planned.get(do, 0), live=live, limit=getattr(limits, do), accepted=accepted)
+        for do in KINDS
+        if do in ALWAYS_SHOWN or planned.get(do, 0)
+    )
+
+
+def allowed_by(limit: ClassLimit, *, live: int) -> int | None:
+    """The largest number of actions that passes; None where nothing bounds it."""
+    by_share = None if limit.percent is None else max(floor(limit.percent * live / 100), limit.floor)
+    bounds = [bound for bound in (by_share, limit.hard) if bound is not None]
+    return min(bounds, default=None)
+
+
+def _check(do: Do, planned: int, *, live: int, limit: ClassLimit, accepted: Accepted) -> LimitCheck:
+    allowed = allowed_by(limit, live=live)
+    number = accepted.numbers.get(do)
+    if allowed is None or planned <= allowed:
+        return LimitCheck(do, planned if allowed is None else allowed, planned, ok=True)
+    if number is not None and limit.hard is not None and number > limit.hard:
+        says = f"--accept {do}={number} is over the hard limit of {limit.hard}: limits.yaml, {do}.hard"
+        return LimitCheck(do, allowed, planned, ok=False, says=says)
+    if number is not None and planned <= number:
+        return LimitCheck(do, allowed, planned, ok=True, accepted=number, reason=accepted.reason)
+    return LimitCheck(do, allowed, planned, ok=False, says=_sentence(do, planned, allowed, live, limit))
+
+
+def _sentence(do: Do, planned: int, allowed: int, live: int, limit: ClassLimit) -> str:
+    share = f"{100 * planned / live:.2f}% of {live} live contacts" if live else "of an empty workspace"
+    over = (
+        f"over the hard limit of {limit.hard}"
+        if allowed == limit.hard
+        else f"over {limit.percent:g}% (floor {limit.floor})"
+    )
+    return (
+        f"{planned} to {do} is {share}, {over}: {allowed} allowed by limits.yaml, {do}. "
+        f"Accept it with: --accept {do}={planned} --reason TEXT"
+    )
+
+
+def refusals(source: SourceData, *, last_good: LastGood | None, limits: Limits, accepted: Accepted) -> tuple[str, ...]:
+    """Why nothing may be decided from what this source said. Empty where it can be believed."""
+    members, positions = len(source.members), len(source.positions)
+    if accepted.numbers.get("members") == members:
+        return ()
+    reasons = []
+    if members == 0:
+        reasons.append(f"{source.name} has no members at all")
+    elif members == source.page_size:
+        reasons.append(f"{source.name} returned exactly one page of {members} members, which may be only the first")
+    if last_good is not None:
+        reasons.extend(_shrunk(members, positions, last_good, limits))
+    return tuple(f"{reason}. If that is true: --accept members={members} --reason TEXT" for reason in reasons)
+
+
+def _shrunk(members: int, positions: int, last_good: LastGood, limits: Limits) -> list[str]:
+    reasons = []
+    kept = 100 - limits.source.shrink_percent
+    if 0 < members < last_good.members * kept / 100:
+        reasons.append(
+            f"{members} members are {100 * members / last_good.members:.1f}% of the {last_good.members} of plan "
+            f"{last_good.plan}; under {kept:g}% is not believed (limits.yaml, source.shrink_percent)"
+        )
+    if positions == 0 and last_good.positions > 0:
+        reasons.append(f"no positions at all, where plan {last_good.plan} read {last_good.positions}")
+    return reasons

@@ -1,0 +1,130 @@
+"""The nouns of the project (design §2): what a source says, what Intercom says, and what we say about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Scalar: TypeAlias = str | int | float | bool | None
+"""A value of a contact's field. Intercom keeps custom attributes as strings, numbers, booleans or dates."""
+
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+"""How a long read reports: what is being read, how many so far, of how many (None where nobody knows yet)."""
+
+Severity: TypeAlias = Literal["fixable", "review", "info"]
+"""`fixable`: an action of the plan mends it · `review`: a person has to decide · `info`: worth knowing."""
+
+ATTRIBUTE_PREFIX = "custom_attributes."
+
+
+class Member(msgspec.Struct, frozen=True, gc=False):
+    """One row of the members table: text trimmed and in NFC, blank text as None, nothing else changed."""
+
+    number: str
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    status: str | None = None
+    member_type_id: str | None = None
+    region: str | None = None
+    facility: str | None = None
+    row: str = ""
+    """Where it was read: table and key, in the words of rules/sources.yaml, e.g. `members/12345`."""
+
+
+class Position(msgspec.Struct, frozen=True, gc=False):
+    """One elected position of one member."""
+
+    member_number: str
+    code: str
+    row: str = ""
+
+
+class SourceData(msgspec.Struct, frozen=True, gc=False):
+    """Everything one source said in one read, ordered by member number (positions: then by code)."""
+
+    name: str
+    """`sqlite`, `mysql`, `supabase`: the word that stands in evidence and in the plan's inputs."""
+    members: tuple[Member, ...]
+    positions: tuple[Position, ...]
+    page_size: int | None = None
+    """Where it was read in pages: how many rows a full one has."""
+
+
+class Contact(msgspec.Struct, frozen=True, gc=False):
+    """A contact as Intercom returned it, cut down to what the rules may look at.
+
+    Times are unix seconds. `custom_attributes` holds only the attributes that we own.
+    """
+
+    id: str
+    role: str
+    external_id: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    name: str | None = None
+    custom_attributes: dict[str, Scalar] = {}
+    created_at: int | None = None
+    updated_at: int | None = None
+    last_seen_at: int | None = None
+
+    def get(self, field: str) -> Scalar:
+        """The value of an owned field by its path, e.g. `phone` or `custom_attributes.region`."""
+        if field.startswith(ATTRIBUTE_PREFIX):
+            return self.custom_attributes.get(field[len(ATTRIBUTE_PREFIX) :])
+        value: Scalar = getattr(self, field)
+        return value
+
+
+class Oddity(msgspec.Struct, frozen=True, gc=False):
+    """Something about a member that keeps one field, or the whole contact, from being as the rules want it."""
+
+    kind: Literal["invalid", "phone", "position-code", "member-type"]
+    field: str
+    """The member field it is about, in the words of `from:` in contacts.yaml."""
+    value: str | None
+    says: str
+
+
+class DesiredContact(msgspec.Struct, frozen=True, gc=False):
+    """What the contact of one member must look like: owned fields only.
+
+    A field that is not in `fields` is left as it is; a field that is None is cleared.
+    """
+
+    member: Member
+    fields: Mapping[str, str | None]
+    oddities: tuple[Oddity, ...] = ()
+
+
+class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, rename={"origin": "from"}):
+    """One value, and where it stands."""
+
+    origin: str
+    """Source and row, e.g. `supabase members/12345` or `intercom contacts/5ba682d2`."""
+    field: str
+    value: Scalar = None
+
+
+class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, omit_defaults=True):
+    """Something true and worth saying, with or without an action."""
+
+    id: str
+    rule: str
+    severity: Severity
+    contact: str | None = None
+    member: str | None = None
+    says: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Workspace(msgspec.Struct, frozen=True):
+    """The Intercom workspace that a token opens (GET /me)."""
+
+    id: str
+    name: str
+    timezone: str
+    admin_id: str

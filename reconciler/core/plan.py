@@ -1,0 +1,168 @@
+"""The plan file: valid JSON, one action or finding a line, closed, and sealed by a digest (design §8).
+
+Written by `encode`, read by `decode`. `decode` accepts exactly the bytes that `encode` would write for the plan
+that it found in them, so an unknown field, a changed byte, other white space or a cut tail cannot pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from reconciler.core import sealed
+from reconciler.core.actions import Action
+from reconciler.core.model import Finding
+
+FORMAT = "reconciler.plan/1"
+
+
+class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What one input was: where from, how many rows, and the digest over all of them."""
+
+    sha256: str
+    source: str | None = None
+    count: int | None = None
+    read_at: str | None = None
+
+
+class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything the decision was made from."""
+
+    rules: Digest
+    members: Digest
+    positions: Digest
+    contacts: Digest
+
+
+class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Counts of actions by kind (held ones included), and of what was left alone."""
+
+    create: int
+    update: int
+    promote: int
+    merge: int
+    archive: int
+    held: int
+    report: int
+    """Findings that no action of this plan mends."""
+    unchanged: int
+    """Members whose contact is as it should be."""
+    unarchive: int = 0
+    delete: int = 0
+
+
+class LimitCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One limit, and how the plan stands against it. Where `ok` is false, the actions of that class are held."""
+
+    limit: str
+    allowed: int
+    planned: int
+    ok: bool
+    says: str = ""
+    """Where not ok: count, total, percentage, and the line to look at."""
+    accepted: int | None = None
+    """The number that a person accepted in place of the limit (`--accept`), with the reason."""
+    reason: str | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One run's decisions. Times are UTC, ISO 8601 to the second."""
+
+    id: str
+    tool: str
+    target: str
+    workspace: str
+    intercom_version: str
+    created_at: str
+    expires_at: str
+    applyable: bool
+    refused_because: tuple[str, ...]
+    inputs: Inputs
+    summary: Summary
+    limits: tuple[LimitCheck, ...]
+    actions: tuple[Action, ...]
+    findings: tuple[Finding, ...]
+    previous: str | None = None
+    """`sha256:…` of the record stored before this one."""
+
+    def held(self) -> dict[str, str]:
+        """Ids of the actions that may not run, each with the reason: its class is over its limit, or it waits
+        for an action that is held.
+        """
+        over = {check.limit: check.says for check in self.limits if not check.ok}
+        reasons = {action.id: over[action.do] for action in self.actions if action.do in over}
+        waiting = bool(reasons)
+        while waiting:
+            waiting = False
+            for action in self.actions:
+                held = next((before for before in action.after if before in reasons), None)
+                if held is not None and action.id not in reasons:
+                    reasons[action.id] = f"waits for {held}, which is held"
+                    waiting = True
+        return reasons
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything of the file but actions, findings, `previous` and `digest`, in file order."""
+
+    format: str
+    id: str
+    tool: str
+    target: str
+    workspace: str
+    intercom_version: str
+    created_at: str
+    expires_at: str
+    applyable: bool
+    refused_because: tuple[str, ...]
+    inputs: Inputs
+    summary: Summary
+    limits: tuple[LimitCheck, ...]
+
+
+class _Document(_Header, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    actions: tuple[Action, ...]
+    findings: tuple[Finding, ...]
+    previous: str | None
+    digest: str
+
+
+_HEADER_FIELDS = tuple(field for field in _Header.__struct_fields__ if field != "format")
+
+
+def encode(plan: Plan) -> bytes:
+    """The bytes of the plan file. The digest covers every byte before it."""
+    header = _Header(format=FORMAT, **{field: getattr(plan, field) for field in _HEADER_FIELDS})
+    body = (
+        sealed.header(header, on_first_line=5)
+        + sealed.lines("actions", plan.actions)
+        + sealed.lines("findings", plan.findings)
+    )
+    return sealed.seal(body, previous=plan.previous)
+
+
+def digest_of(encoded: bytes) -> str:
+    """The digest that an encoded plan ends with, `sha256:…`."""
+    return sealed.digest_of(encoded)
+
+
+def decode(data: bytes, *, where: str) -> Plan:
+    """The plan in `data`, which was read from `where`.
+
+    Raises PlanUnreadable for anything but the very bytes that `encode` writes.
+    """
+    next_step = "Make a new plan with `reconcile plan`; a plan file is never edited by hand."
+    document = sealed.open_as(_Document, data, format_=FORMAT, noun="a plan", where=where, next_step=next_step)
+    fields = {name: getattr(document, name) for name in _HEADER_FIELDS}
+    plan = Plan(**fields, actions=document.actions, findings=document.findings, previous=document.previous)
+    if encode(plan) != data:
+        raise sealed.changed(where=where, digest=document.digest, next_step=next_step)
+    return plan
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the plan file."""
+    return msgspec.json.schema(_Document)

@@ -1,0 +1,263 @@
+"""From a world to a plan. The rules answer case by case; here their answers become one action per contact."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import msgspec
+
+from reconciler.core.actions import Action, Do
+from reconciler.core.drafts import Draft, actions_of, drafts_of, drafts_of_case
+from reconciler.core.findings import JUDGES, RULE_IDS, SURVEYS
+from reconciler.core.findings.archive_duplicates import choose
+from reconciler.core.findings.orphan_contact import orphans
+from reconciler.core.findings.replace_uuid_external_id import unconfirmed
+from reconciler.core.foresight import contradiction
+from reconciler.core.identifiers import give_up, settle, with_undo_known
+from reconciler.core.limits import Accepted, LastGood, check_limits, refusals
+from reconciler.core.match import Match, Matcher
+from reconciler.core.model import DesiredContact, Finding
+from reconciler.core.plan import Digest, Inputs, Plan, Summary, encode
+from reconciler.core.rules import Findings, Rules
+from reconciler.core.snapshot import digest
+from reconciler.core.world import Case, Ruling, World, case_of
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Which part of the union a plan is about. The default is all of it."""
+
+    only: frozenset[str] = frozenset()
+    """Member numbers; empty for all."""
+    exclude: frozenset[str] = frozenset()
+    limit: int | None = None
+    """At most so many actions; those of one member are not torn apart."""
+
+    def covers(self, number: str | None) -> bool:
+        """Whether a member is in scope. What belongs to no member is, unless the scope names members."""
+        if number is None:
+            return not self.only
+        return number not in self.exclude and (not self.only or number in self.only)
+
+    def covers_any(self, numbers: tuple[str, ...]) -> bool:
+        """Whether something about these members (perhaps none) is in scope."""
+        return any(map(self.covers, numbers)) if numbers else self.covers(None)
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What the rules made of a world: findings and actions in file order, and how many contacts need nothing."""
+
+    findings: tuple[Finding, ...]
+    actions: tuple[Action, ...]
+    unchanged: int
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts around a decision that end up in the plan's header."""
+
+    now: datetime
+    read_at: datetime
+    """When the snapshot was complete."""
+    tool: str
+    target: str
+    workspace: str
+    intercom_version: str
+    last_good: LastGood | None = None
+    accepted: Accepted = Accepted()
+    previous: str | None = None
+
+
+def with_rules_only(rules: Rules, ids: Iterable[str]) -> Rules:
+    """The rules with every finding rule switched off that is not among `ids` (`--rule`)."""
+    wanted = set(ids)
+    off = {
+        name: msgspec.structs.replace(getattr(rules.findings, name), then="off")
+        for name, rule in zip(Findings.__struct_fields__, Findings.__struct_encode_fields__, strict=True)
+        if rule not in wanted
+    }
+    return msgspec.structs.replace(rules, findings=msgspec.structs.replace(rules.findings, **off))
+
+
+def archive_candidates(world: World) -> tuple[str, ...]:
+    """Ids of the contacts that a rule may want to archive: whoever gathers asks about their open conversations."""
+    found: set[str] = set()
+    duplicates = world.rules.findings.archive_duplicates
+    if duplicates.then in {"archive", "merge-leads"} and duplicates.unless == "open_conversation":
+        for number in world.people.wanted:
+            matches = _contacts_of(world, number)
+            if len(matches) > 1:
+                found.update(match.contact.id for match in choose(matches, number, duplicates.keep)[1])
+    orphan = world.rules.findings.orphan_contact
+    if orphan.then == "archive" and orphan.unless == "open_conversation":
+        found.update(contact.id for contact, _ in orphans(world))
+    return tuple(sorted(found))
+
+
+def decide(world: World, scope: Scope) -> Decision:
+    """Ask every rule about every member, and put what they ask into actions. Pure and linear."""
+    rulings: list[Ruling] = []
+    drafts: list[Draft] = []
+    unchanged = 0
+    matcher = Matcher(world.people, world.rules)
+    for number, desired in world.people.wanted.items():
+        if not scope.covers(number):
+            continue
+        case = _case(world, number, desired)
+        if case is None:
+            continue
+        if _needs_nothing(case):
+            unchanged += 1
+            continue
+        answers = [answer for judge in JUDGES for answer in judge(case)]
+        rulings.extend(answers)
+        if unconfirmed(case):
+            continue
+        wanted = drafts_of_case(case, answers)
+        against = contradiction(case, wanted, matcher)
+        if against is None:
+            drafts.extend(wanted)
+        else:
+            rulings.append(against)
+    for survey in SURVEYS:
+        for answer in survey(world):
+            if scope.covers_any(answer.about):
+                rulings.append(answer)
+                drafts.extend(drafts_of(answer.finding.member, [answer], matches={}))
+    give_up(world, drafts)
+    drafts, held_up = settle(drafts, world.snapshot)
+    actions = with_undo_known(actions_of(_cut(drafts, scope.limit)), world.snapshot)
+    return Decision(_findings([*rulings, *held_up], actions), actions, unchanged)
+
+
+def _contacts_of(world: World, number: str) -> tuple[Match, ...]:
+    """The contacts of a member that may be touched. Of members who share an e-mail: those that a person mapped."""
+    matches = world.matches.tied.get(number, ())
+    if number in world.people.sharing:
+        return tuple(match for match in matches if match.by == "mapping")
+    return matches
+
+
+def _case(world: World, number: str, desired: DesiredContact) -> Case | None:
+    """The member's case, or None where a person has to look first."""
+    if len(world.people.by_number[number]) > 1:
+        return None
+    matches = _contacts_of(world, number)
+    if not matches:
+        return None if number in world.people.sharing else case_of(world, desired, None, ())
+    if len(matches) == 1:
+        return case_of(world, desired, matches[0], ())
+    survivor, duplicates = choose(matches, number, world.rules.findings.archive_duplicates.keep)
+    return case_of(world, desired, survivor, duplicates)
+
+
+def _needs_nothing(case: Case) -> bool:
+    return (
+        case.survivor is not None
+        and not case.duplicates
+        and not case.changes
+        and not any(oddity.kind == "phone" for oddity in case.desired.oddities)
+    )
+
+
+def _cut(drafts: list[Draft], limit: int | None) -> list[Draft]:
+    """At most `limit` drafts, and none whose predecessor is left out."""
+    if limit is None or len(drafts) <= limit:
+        return drafts
+    kept: list[Draft] = []
+    groups: dict[str, list[Draft]] = {}
+    for place, draft in enumerate(drafts):
+        groups.setdefault(draft.member or f"#{place}", []).append(draft)
+    for group in groups.values():
+        known = [*kept, *group]
+        if len(known) <= limit and all(before in known for draft in group for before in draft.after):
+            kept = known
+    return kept
+
+
+def _findings(rulings: list[Ruling], actions: tuple[Action, ...]) -> tuple[Finding, ...]:
+    """All findings, ordered by rule; one that no action mends after all is for a person."""
+    mended = {one.finding for action in actions for one in action.because}
+    rank = {rule: place for place, rule in enumerate(RULE_IDS)}
+    found = {answer.finding.id: answer.finding for answer in rulings}
+    ordered = sorted(found.values(), key=lambda one: (rank[one.rule], one.member or "", one.contact or "", one.id))
+    return tuple(
+        msgspec.structs.replace(one, severity="review") if one.severity == "fixable" and one.id not in mended else one
+        for one in ordered
+    )
+
+
+def make_plan(world: World, scope: Scope, context: Context) -> Plan:
+    """The plan for a world: refused where the source cannot be believed, else decided and held against the limits."""
+    refused = refusals(
+        world.source,
+        last_good=context.last_good,
+        limits=world.rules.limits,
+        accepted=context.accepted,
+    )
+    decision = Decision((), (), 0) if refused else decide(world, scope)
+    counts: Counter[Do] = Counter(action.do for action in decision.actions)
+    live = len(world.snapshot.contacts)
+    limits = check_limits(counts, live=live, limits=world.rules.limits, accepted=context.accepted)
+    expires = context.now + timedelta(hours=world.rules.limits.plan_lifetime_hours)
+    plan = Plan(
+        id="",
+        tool=context.tool,
+        target=context.target,
+        workspace=context.workspace,
+        intercom_version=context.intercom_version,
+        created_at=timestamp(context.now),
+        expires_at=timestamp(expires),
+        applyable=not refused,
+        refused_because=refused,
+        inputs=_inputs(world, context),
+        summary=_summary(counts, decision),
+        limits=limits,
+        actions=decision.actions,
+        findings=decision.findings,
+        previous=context.previous,
+    )
+    return finished(plan, now=context.now)
+
+
+def finished(plan: Plan, *, now: datetime) -> Plan:
+    """A plan whose actions, limits and findings stand: with its held actions counted, and its id.
+
+    The id is the time, and eight hex digits over all that stands in the plan: two plans of one second have two ids.
+    """
+    plan = msgspec.structs.replace(plan, id="", summary=msgspec.structs.replace(plan.summary, held=len(plan.held())))
+    plan_id = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{sha256(encode(plan)).hexdigest()[:8]}"
+    return msgspec.structs.replace(plan, id=plan_id)
+
+
+def _summary(counts: Mapping[Do, int], decision: Decision) -> Summary:
+    return Summary(
+        create=counts.get("create", 0),
+        update=counts.get("update", 0),
+        promote=counts.get("promote", 0),
+        merge=counts.get("merge", 0),
+        archive=counts.get("archive", 0),
+        held=0,
+        report=sum(1 for finding in decision.findings if finding.severity != "fixable"),
+        unchanged=decision.unchanged,
+    )
+
+
+def _inputs(world: World, context: Context) -> Inputs:
+    source = world.source
+    return Inputs(
+        rules=Digest(sha256=world.rules.sha256),
+        members=Digest(sha256=digest(source.members), source=source.name, count=len(source.members)),
+        positions=Digest(sha256=digest(source.positions), source=source.name, count=len(source.positions)),
+        contacts=Digest(
+            sha256=digest(world.snapshot.contacts),
+            count=len(world.snapshot.contacts),
+            read_at=timestamp(context.read_at),
+        ),
+    )
+
+
+def timestamp(moment: datetime) -> str:
+    """UTC, ISO 8601, to the second: `2026-11-23T02:30:00Z`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

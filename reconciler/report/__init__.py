@@ -1,0 +1,1 @@
+"""How plans and outcomes are shown: pure functions from values to text."""

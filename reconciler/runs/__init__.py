@@ -1,0 +1,1 @@
+"""Effects with memory: plans on disk, and the execution of one."""

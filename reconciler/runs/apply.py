@@ -1,0 +1,373 @@
+"""Apply: exactly what the plan says, action by action, through a writer (design §4.6).
+
+What has to wait for what is one graph: an action waits for those in its `after`, and for the action before it of the
+same member. `graphlib` hands out the actions that wait for nothing any more; as many run side by side as allowed.
+A member once begun is finished before another is started, so that nobody is left half done for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePath
+from traceback import extract_tb
+from typing import TypeAlias, assert_never
+
+import msgspec
+
+from reconciler.core.actions import Action, Outcome, Verdict
+from reconciler.core.model import Progress
+from reconciler.core.plan import Plan
+from reconciler.errors import (
+    PlanRefused,
+    PlanUnreadable,
+    ReconcilerError,
+    Refused,
+    ScopeMissing,
+    Unauthorized,
+)
+from reconciler.targets import Writer
+
+Stop: TypeAlias = Callable[[], str | None]
+"""Asked before every write: why nothing more may be written, in one sentence, or None to go on.
+
+An error that it raises (the pause cannot be read) stops the run as well.
+"""
+
+FRESH_FOR = timedelta(minutes=15)
+"""Up to this age of the plan, a plain update is sent without reading the contact first."""
+
+UNREACHABLE = "unreachable"
+"""The code of an action that could not be sent."""
+
+UNKNOWN_IN_A_ROW = 5
+"""More actions in a row than this without an answer, and nothing more is written (failure mode A9)."""
+
+IDENTIFIERS = ("external_id", "email")
+
+
+async def apply_plan(
+    plan: Plan, writer: Writer, *, now: Callable[[], datetime], max_parallel: int, progress: Progress, stop: Stop
+) -> tuple[Outcome, ...]:
+    """Carry out the plan: one outcome for each action, in plan order.
+
+    `now` gives the time in UTC. Once the run is stopped (by `stop`, by a token that is not accepted, by too many
+    unknown outcomes, or by cancelling the task) no write is begun; those under way end and are recorded, and the
+    rest is held with the reason. A cancelled run returns like that, too: what was written must not go unrecorded.
+
+    Raises PlanRefused where the plan may not run here and now, PlanUnreadable where its actions wait for each other
+    in a circle or for an action that is not there; both before anything is written.
+    """
+    check_runnable(plan, at=now())
+    run = Run(plan, now=now, max_parallel=max_parallel, progress=progress, stop=stop)
+    await check_workspace(plan, writer)
+    await _to_the_end(run, writer)
+    return run.in_plan_order()
+
+
+def needs_reread(action: Action, *, age: timedelta) -> bool:
+    """Whether the contact is read and compared with `expect` before it is written; `age` is that of the plan.
+
+    A create has no contact to read, and an archived one cannot be read by its id (404).
+    """
+    match action.do:
+        case "create" | "unarchive":
+            return False
+        case "archive" | "merge" | "promote" | "delete":
+            return True
+        case "update":
+            return abs(age) > FRESH_FOR or any(field in action.set for field in IDENTIFIERS)
+        case _:
+            assert_never(action.do)
+
+
+# Before the first write
+
+
+def check_runnable(plan: Plan, *, at: datetime) -> None:
+    """Raises PlanRefused where the plan is not applyable, or has expired at this time."""
+    if not plan.applyable:
+        raise PlanRefused(
+            f"plan {plan.id} is not applyable: " + "; ".join(plan.refused_because),
+            next_step="Mend what the plan names, then make a new one with `reconcile plan`.",
+        )
+    if at >= _time(plan.expires_at, plan=plan):
+        raise PlanRefused(
+            f"plan {plan.id} expired at {plan.expires_at}",
+            next_step="Make a new plan with `reconcile plan`.",
+        )
+
+
+async def check_workspace(plan: Plan, writer: Writer) -> None:
+    """Raises PlanRefused where the writer opens another workspace than the plan's."""
+    workspace = await writer.workspace()
+    if workspace.id != plan.workspace:
+        raise PlanRefused(
+            f"plan {plan.id} was made for workspace {plan.workspace}, but the token opens {workspace.id}",
+            next_step="Apply it with the token of its own workspace, or make a new plan with `reconcile plan`.",
+        )
+
+
+def _time(text: str, *, plan: Plan) -> datetime:
+    next_step = "Make a new plan with `reconcile plan`."
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise PlanUnreadable(f"plan {plan.id} holds a time that is none: {text!r}", next_step=next_step) from error
+    if time.tzinfo is None:
+        raise PlanUnreadable(f"plan {plan.id} holds a time without its zone: {text!r}", next_step=next_step)
+    return time
+
+
+# What waits for what
+
+
+def _waits(actions: tuple[Action, ...]) -> dict[str, tuple[str, ...]]:
+    """For each action, in the order in which they may run, the ids of those that must have ended before it."""
+    by_id = {action.id: action for action in actions}
+    _check_ids(actions, known=by_id)
+    waits: dict[str, tuple[str, ...]] = {}
+    last_of: dict[str, str] = {}
+    for action in (by_id[action_id] for action_id in _order(actions, by_id)):
+        lane = action.member or action.contact or action.id
+        before = last_of.get(lane)
+        waits[action.id] = action.after if before is None else (*action.after, before)
+        last_of[lane] = action.id
+    return waits
+
+
+def _check_ids(actions: tuple[Action, ...], *, known: dict[str, Action]) -> None:
+    if len(known) != len(actions):
+        raise _unsound("two of its actions have the same id")
+    for action in actions:
+        stranger = next((before for before in action.after if before not in known), None)
+        if stranger is not None:
+            raise _unsound(f"action {action.id} waits for {stranger}, which is not in the plan")
+    try:
+        TopologicalSorter({action.id: action.after for action in actions}).prepare()
+    except CycleError as error:
+        raise _unsound("these actions wait for each other: " + ", ".join(error.args[1])) from error
+
+
+def _unsound(what: str) -> PlanUnreadable:
+    return PlanUnreadable(f"the plan cannot be carried out: {what}", next_step="Make a new plan with `reconcile plan`.")
+
+
+def _order(actions: tuple[Action, ...], by_id: dict[str, Action]) -> Iterable[str]:
+    """Plan order, but each action after those in its `after`, wherever the plan lists them."""
+    order: dict[str, None] = {}
+    for action in actions:
+        stack = [action.id]
+        while stack:
+            missing = [before for before in by_id[stack[-1]].after if before not in order]
+            if missing:
+                stack.extend(reversed(missing))
+            else:
+                order.setdefault(stack.pop())
+    return order
+
+
+# The run
+
+
+class Run:
+    """One plan under way, in one piece or in batches: what is known so far, and whether it was stopped."""
+
+    def __init__(
+        self, plan: Plan, *, now: Callable[[], datetime], max_parallel: int, progress: Progress, stop: Stop
+    ) -> None:
+        if max_parallel < 1:
+            raise ValueError("max_parallel must be at least 1")
+        self.outcomes: dict[str, Outcome] = {}
+        self.stopped: str | None = None
+        """Why no further write is begun; None while the run goes on."""
+        self._plan = plan
+        self._now = now
+        self._max_parallel = max_parallel
+        self._progress = progress
+        self._stop = stop
+        self._made_at = _time(plan.created_at, plan=plan)
+        self._held = plan.held()
+        self._actions = {action.id: action for action in plan.actions}
+        self._waits = _waits(plan.actions)
+        self._unknown_in_a_row = 0
+
+    def batches(self, size: int) -> tuple[tuple[Action, ...], ...]:
+        """The actions in groups of `size`, each after the groups with those it waits for."""
+        ordered = tuple(self._actions[action_id] for action_id in self._waits)
+        return tuple(ordered[start : start + size] for start in range(0, len(ordered), size))
+
+    def know(self, outcomes: Iterable[Outcome]) -> None:
+        """Take note of what became of actions earlier."""
+        self.outcomes.update((outcome.action, outcome) for outcome in outcomes)
+
+    def in_plan_order(self) -> tuple[Outcome, ...]:
+        """The outcomes, all of which must be known."""
+        return tuple(self.outcomes[action.id] for action in self._plan.actions)
+
+    @property
+    def max_parallel(self) -> int:
+        """How many actions may be under way at a time."""
+        return self._max_parallel
+
+    async def everything(self, writer: Writer) -> None:
+        """Carry out the whole plan."""
+        await self.carry_out(self._plan.actions, writer)
+
+    async def carry_out(
+        self, actions: Iterable[Action], writer: Writer, *, resumed: bool = False
+    ) -> tuple[Outcome, ...]:
+        """Carry out some of the actions, all that they wait for being known or among them.
+
+        With `resumed` any of them may have been sent before, by a process that is dead: each contact is read first,
+        and what is found done counts as done.
+        """
+        group = {action.id: action for action in actions}
+        batch = _Batch(self, writer, group, resumed=resumed)
+        await batch.run({each: [before for before in self._waits[each] if before in group] for each in group})
+        return tuple(self.outcomes[each] for each in group)
+
+    def halt(self, reason: str) -> None:
+        """Begin no further write. The first reason stays."""
+        self.stopped = self.stopped or reason
+
+    def why_not(self, action: Action) -> str | None:
+        """Why this action may not be written now; None where it may."""
+        if action.id in self._held:
+            return self._held[action.id]
+        if self.stopped is not None:
+            return self.stopped
+        for before in action.after:
+            verdict = self.outcomes[before].outcome
+            if verdict != "done":
+                return f"waits for {before}, which is {verdict}"
+        self._ask_stop()
+        return self.stopped
+
+    def _ask_stop(self) -> None:
+        try:
+            reason = self._stop()
+        except Exception as error:  # noqa: BLE001 - a switch that cannot be read means stop, whatever broke it
+            said = error.what if isinstance(error, ReconcilerError) else _place(error)
+            reason = f"stopped, because it cannot be known whether writing is paused: {said}"
+        if reason is not None:
+            self.halt(reason)
+
+    def needs_reread(self, action: Action) -> bool:
+        """Whether the contact is read before this action, as old as the plan is by now."""
+        return needs_reread(action, age=self._now() - self._made_at)
+
+    def note(self, outcome: Outcome) -> None:
+        """Take note of what became of an action just now."""
+        self.outcomes[outcome.action] = outcome
+        with suppress(OSError):  # a terminal that is gone must not cut off writes under way
+            self._progress("apply", len(self.outcomes), len(self._actions))
+
+    def count_unknown(self, outcome: Outcome) -> None:
+        """Stop where too many in a row are unknown, or never reached Intercom: then it is down, and not one contact."""
+        lost = outcome.outcome == "unknown" or (outcome.outcome == "failed" and outcome.code == UNREACHABLE)
+        self._unknown_in_a_row = self._unknown_in_a_row + 1 if lost else 0
+        if self._unknown_in_a_row > UNKNOWN_IN_A_ROW:
+            self.halt(f"stopped, because {self._unknown_in_a_row} actions in a row had no answer from Intercom")
+
+
+class _Batch:
+    """Some actions of a run, as many side by side as allowed."""
+
+    def __init__(self, run: Run, writer: Writer, actions: dict[str, Action], *, resumed: bool) -> None:
+        self._run = run
+        self._writer = writer
+        self._actions = actions
+        self._resumed = resumed
+        self._ready: deque[str] = deque()
+        self._running = 0
+
+    async def run(self, waits: Mapping[str, Iterable[str]]) -> None:
+        self._steps = TopologicalSorter(waits)
+        self._steps.prepare()
+        async with asyncio.TaskGroup() as group:
+            self._start_ready(group)
+
+    def _start_ready(self, group: asyncio.TaskGroup) -> None:
+        # In front: the next action of a member who is begun goes before the first of another.
+        self._ready.extendleft(reversed(self._steps.get_ready()))
+        while self._ready and self._running < self._run.max_parallel:
+            self._running += 1
+            group.create_task(self._one(self._actions[self._ready.popleft()], group))
+
+    async def _one(self, action: Action, group: asyncio.TaskGroup) -> None:
+        reason = self._run.why_not(action)
+        self._run.note(await self._written(action) if reason is None else ended(action, "held", says=reason))
+        self._running -= 1
+        self._steps.done(action.id)
+        self._start_ready(group)
+
+    async def _written(self, action: Action) -> Outcome:
+        if self._resumed and action.do == "create" and not action.set.get("external_id"):
+            return ended(action, "unknown", says="may have been created before; no external_id to find it by")
+        reread = self._resumed or self._run.needs_reread(action)
+        try:
+            outcome = await self._writer.execute(action, reread=reread)
+        except (Unauthorized, ScopeMissing) as error:
+            self._run.halt(f"stopped, because the token may not write: {error.what}")
+            return _refused(action, error)
+        except ReconcilerError as error:
+            outcome = ended(action, "unknown", says=error.what)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not lose the record of the other writes
+            where = _place(error)
+            self._run.halt(f"stopped, because the program itself failed at {where} in action {action.id}")
+            return ended(action, "unknown", says=f"the program itself failed at {where}: look at the contact")
+        outcome = _as_resumed(action, outcome) if self._resumed else outcome
+        self._run.count_unknown(outcome)
+        return outcome
+
+
+def _as_resumed(action: Action, outcome: Outcome) -> Outcome:
+    """An archived contact reads as if it were not there (404); whoever meant to archive it knows better."""
+    if action.do == "archive" and outcome.outcome == "stale" and outcome.code == "not_found":
+        return msgspec.structs.replace(outcome, outcome="done", says="Found archived by read-back.", code=None)
+    return outcome
+
+
+async def _to_the_end(run: Run, writer: Writer) -> None:
+    """Runs it in a task of its own, so that cancelling this one ends no write half way."""
+    task = asyncio.create_task(run.everything(writer))
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            run.halt("stopped, because the run was interrupted")
+            current = asyncio.current_task()
+            if current is not None:
+                current.uncancel()
+    await task
+
+
+def ended(action: Action, verdict: Verdict, *, says: str) -> Outcome:
+    """The outcome of an action that nothing was sent for, or whose sending nobody saw the end of."""
+    return Outcome(
+        action=action.id, do=action.do, outcome=verdict, contact=action.contact, member=action.member, says=says
+    )
+
+
+def _refused(action: Action, error: Refused) -> Outcome:
+    return Outcome(
+        action=action.id,
+        do=action.do,
+        outcome="failed",
+        contact=action.contact,
+        member=action.member,
+        says=error.what,
+        code=error.code,
+        request_id=error.request_id,
+    )
+
+
+def _place(error: Exception) -> str:
+    """Type, file and line of an error: never its text, which may hold personal data."""
+    frame = extract_tb(error.__traceback__)[-1]
+    return f"{PurePath(frame.filename).name}:{frame.lineno} ({type(error).__name__})"

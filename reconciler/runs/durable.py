@@ -1,0 +1,197 @@
+"""Apply as a durable workflow: a run that is killed is taken up again, on whichever machine, and sends nothing twice.
+
+The workflow's id is the plan's, so a plan runs once. It holds the plan itself, so that a machine whose disk is empty
+can go on. Actions go in batches; each batch has two checkpoints (https://docs.dbos.dev): `begin` names the
+process that may have sent something of it, `send` holds the outcomes. A batch whose `begin` names another process was
+found unfinished: every action of it is read back before anything is sent (design §4.7, §4.9).
+
+One checkpoint for each action would cost thirty times as much and keep the run from the rate that Intercom permits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from dbos import DBOS, SetWorkflowID
+
+from reconciler.core import plan as plan_file
+from reconciler.core.actions import Action, Outcome
+from reconciler.core.model import Progress
+from reconciler.core.plan import Plan
+from reconciler.errors import StateError
+from reconciler.runs.apply import Run, Stop, check_runnable, check_workspace, ended
+from reconciler.runs.state import StateDatabase
+from reconciler.runs.store import PlanStore
+from reconciler.targets import Writer
+
+WORKFLOW = "reconciler.apply"
+SHAPE = "1"
+"""The order and meaning of the checkpoints. A run of another shape cannot be taken up, only closed."""
+
+BATCH = 100
+"""Actions between two checkpoints. All of them are under way at once, so that at a latency of half a second it is still
+Intercom's limit that sets the rate (167 a second); with 50 it would be the latency.
+"""
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """The checkpoint after a batch."""
+
+    outcomes: tuple[Outcome, ...]
+    stopped: str | None = None
+    """Why the run begins nothing more after it."""
+
+
+_RECOVERY = "reconciler.recovery"
+"""Where a run waits to be taken up; nobody but the holder of the lock puts one there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a run needs from the process that carries it out."""
+
+    open_writer: Callable[[], AbstractAsyncContextManager[Writer]]
+    store: PlanStore
+    now: Callable[[], datetime]
+    progress: Progress
+    stop: Stop
+    max_parallel: int
+    process: str
+    """This process, for `begin`: no two may ever have the same name."""
+
+
+_job: Job | None = None
+_closing: dict[str, str] = {}
+"""Plans that are closed rather than carried on, each with the reason."""
+
+
+@contextmanager
+def engine(database: StateDatabase, job: Job) -> Iterator[None]:
+    """The durable engine, while the block lasts. There can be one in a process at a time."""
+    global _job  # noqa: PLW0603 - DBOS registers workflows by module, so what they need is found by module
+    DBOS(
+        config={
+            "name": "reconciler",
+            "system_database_url": database.engine_url(),
+            "application_version": SHAPE,
+            "executor_id": job.process,
+            "log_level": "ERROR",
+            "use_listen_notify": False,
+            "notification_listener_polling_interval_sec": 0.1,  # also how long leaving takes
+        }
+    )
+    _job = job
+    try:
+        DBOS.launch()
+        DBOS.register_queue(_RECOVERY, polling_interval_sec=0.1)
+        yield
+    finally:
+        _job = None
+        DBOS.destroy(workflow_completion_timeout_sec=0)
+
+
+async def apply_durably(plan: Plan) -> None:
+    """Carry out the plan as a workflow; returns when its outcome is stored.
+
+    Raises PlanRefused, before anything is sent, where the plan may not run here and now.
+    """
+    job = _the_job()
+    check_runnable(plan, at=job.now())
+    Run(plan, now=job.now, max_parallel=job.max_parallel, progress=job.progress, stop=job.stop)
+    async with job.open_writer() as writer:
+        await check_workspace(plan, writer)
+    with SetWorkflowID(plan.id):
+        handle = await DBOS.start_workflow_async(_apply, plan_file.encode(plan).decode())
+    await handle.get_result()
+
+
+async def interrupted() -> tuple[Plan, ...]:
+    """The plans of runs that were left unfinished, oldest first.
+
+    Only the holder of the lock may ask: whatever is unfinished then, nobody is at work on.
+    """
+    found = await DBOS.list_workflows_async(status=["PENDING", "ENQUEUED"], name=WORKFLOW)
+    texts = [one.input["args"][0] for one in found if one.input is not None]
+    return tuple(plan_file.decode(text.encode(), where="the state database") for text in sorted(texts))
+
+
+async def take_up(plan: Plan, *, close_because: str | None = None) -> None:
+    """Go on with an interrupted run; returns when its outcome is stored.
+
+    With `close_because` it is closed instead: nothing is sent, what was under way is looked at, the rest is held.
+    """
+    async with _the_job().open_writer() as writer:
+        await check_workspace(plan, writer)
+    if close_because is not None:
+        _closing[plan.id] = close_because
+    handle: Any = await DBOS.resume_workflow_async(plan.id, queue_name=_RECOVERY)
+    await handle.get_result(polling_interval_sec=0.1)
+    _closing.pop(plan.id, None)
+
+
+async def was_carried_out(plan: Plan) -> bool:
+    """Whether this plan has been applied to its end, on any machine."""
+    status = await DBOS.get_workflow_status_async(plan.id)
+    return status is not None and status.status == "SUCCESS"
+
+
+def _the_job() -> Job:
+    if _job is None:
+        raise StateError("no durable engine is running", next_step="Please report this: it is a bug.")
+    return _job
+
+
+@DBOS.workflow(name=WORKFLOW)
+async def _apply(encoded: str) -> None:
+    """One plan, batch by batch. Everything between two checkpoints may run again after a crash."""
+    job = _the_job()
+    plan = plan_file.decode(encoded.encode(), where="the state database")
+    run = Run(plan, now=job.now, max_parallel=job.max_parallel, progress=job.progress, stop=job.stop)
+    started_at = await DBOS.run_step_async({"name": "start"}, _time_now)
+    async with job.open_writer() as writer:
+        for number, batch in enumerate(run.batches(BATCH)):
+            begun_by = await DBOS.run_step_async({"name": f"begin-{number}"}, _this_process)
+            resumed = begun_by != job.process
+            sent = await DBOS.run_step_async(
+                {"name": f"send-{number}"}, _send, run, batch, writer, resumed, _closing.get(plan.id)
+            )
+            checkpoint = msgspec.json.decode(sent, type=Sent)
+            run.know(checkpoint.outcomes)
+            if checkpoint.stopped is not None:
+                run.halt(checkpoint.stopped)
+    await DBOS.run_step_async({"name": "store"}, _store, plan, run.in_plan_order(), started_at)
+
+
+async def _time_now() -> str:
+    return _the_job().now().isoformat()
+
+
+async def _this_process() -> str:
+    return _the_job().process
+
+
+async def _send(run: Run, batch: tuple[Action, ...], writer: Writer, resumed: bool, closing: str | None) -> str:
+    """Carry out a batch: the step whose result is the checkpoint."""
+    if closing is None:
+        outcomes = await run.carry_out(batch, writer, resumed=resumed)
+    elif resumed:
+        outcomes = tuple([await writer.look(action) for action in batch])
+    else:
+        outcomes = tuple(ended(action, "held", says=closing) for action in batch)
+    return msgspec.json.encode(Sent(outcomes, run.stopped)).decode()
+
+
+async def _store(plan: Plan, outcomes: tuple[Outcome, ...], started_at: str) -> None:
+    """Put the outcome beside its plan, and the plan where a wiped disk has lost it.
+
+    Run again after a crash, it finds the outcome there; what it holds is then the same, but for the time.
+    """
+    job = _the_job()
+    job.store.put_plan(plan)
+    if not job.store.has_outcome(plan.id):
+        job.store.put_outcome(plan, outcomes, started_at=datetime.fromisoformat(started_at), finished_at=job.now())

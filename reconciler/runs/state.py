@@ -1,0 +1,144 @@
+"""The state database: what runs remember besides plans and outcomes. SQLite by default, PostgreSQL in production.
+
+Our own tables hold the lock of apply and the pause switch; the durable engine keeps its tables beside them
+(runs/durable.py). Times are the database's own, so that machines with clocks that differ agree on who holds what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    cast,
+    create_engine,
+    event,
+    func,
+    literal_column,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from reconciler.errors import SettingsError, StateError
+
+BUSY_SECONDS = 10
+"""How long a statement waits for another process that is writing the same SQLite file."""
+
+_TABLES = MetaData()
+
+LEASES = Table(
+    "reconciler_lease",
+    _TABLES,
+    Column("name", String(40), primary_key=True),
+    Column("holder", String(200), nullable=False),
+    Column("process", String(200), nullable=False),
+    Column("since", Float, nullable=False),
+    Column("expires", Float, nullable=False),
+    Column("epoch", Integer, nullable=False),
+)
+"""Who may write. `epoch` grows by one with each holder; times are unix seconds of the database; `process` tells a
+holder on this very machine from all others (lock.py)."""
+
+PAUSES = Table(
+    "reconciler_pause",
+    _TABLES,
+    Column("name", String(40), primary_key=True),
+    Column("since", Float, nullable=False),
+    Column("reason", String(400), nullable=False),
+)
+"""The emergency stop: paused while there is a row."""
+
+
+class StateDatabase:
+    """One state database. The tables are made when it is first used.
+
+    `url` is a SQLAlchemy URL: `sqlite:///FILE` or `postgresql://…`. Raises SettingsError for any other.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = _checked(url)
+        self._engine = _engine(self.url)
+        self._ready = False
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages: never the user or password."""
+        return f"{self.url.get_backend_name()} {self.url.host or ''}{'/' if self.url.host else ''}{self.url.database}"
+
+    def engine_url(self) -> str:
+        """The URL with its password, for the durable engine alone."""
+        return self.url.render_as_string(hide_password=False)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction. Raises StateError, naming the place, where the database does not do as it should."""
+        try:
+            if not self._ready:
+                self._make()
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StateError(
+                f"the state database ({self.place}) failed: {type(error).__name__}",
+                next_step="See that RECONCILER_STATE_URL names a database that is up and may be written to.",
+            ) from error
+
+    def now(self) -> ColumnElement[float]:
+        """The database's time in unix seconds, as an expression."""
+        if self.url.get_backend_name() == "sqlite":
+            return literal_column("(julianday('now') - 2440587.5) * 86400.0", Float)
+        return cast(func.extract("epoch", func.clock_timestamp()), Float)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._engine.dispose()
+
+    def _make(self) -> None:
+        if self.url.get_backend_name() == "sqlite" and self.url.database:
+            try:
+                Path(self.url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise StateError(
+                    f"the folder of {self.url.database} cannot be made: {error.strerror}",
+                    next_step="Name another place with RECONCILER_STATE_URL.",
+                ) from error
+        _TABLES.create_all(self._engine)
+        self._ready = True
+
+
+def _checked(url: str) -> URL:
+    wrong = "RECONCILER_STATE_URL is malformed: wanted is sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE."
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError(wrong, next_step="Correct it in the environment or in .env.") from error
+    match parsed.get_backend_name():
+        case "sqlite" if parsed.database:
+            return parsed.set(drivername="sqlite")
+        case "postgresql":
+            return parsed.set(drivername="postgresql+psycopg")
+        case _:
+            raise SettingsError(wrong, next_step="Correct it in the environment or in .env.")
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: object, _record: object) -> None:
+        # Write-ahead logging lets the pause be read while the durable engine writes (https://sqlite.org/wal.html).
+        connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined] # a driver's own connection
+
+    return engine

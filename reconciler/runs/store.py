@@ -1,0 +1,294 @@
+"""Where plans and outcomes are kept: immutable objects, `ID.json` and `ID.outcome.json` (design §4.10).
+
+Everything goes through obstore (https://developmentseed.org/obstore), whose `mode="create"` is put-if-absent on a
+folder as on S3. What is true of folders only (making them, flushing them to the disk) stands in `_Folder`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, ObjectStore
+
+from reconciler.core import outcome as outcome_file
+from reconciler.core import plan as plan_file
+from reconciler.core import sealed
+from reconciler.core.actions import KINDS, Outcome
+from reconciler.core.outcome import RunOutcome
+from reconciler.core.plan import Plan
+from reconciler.errors import PlanError, PlanUnreadable, ReconcilerError, SettingsError
+
+SHORTEST_PREFIX = 8
+"""A prefix of a plan's id must have this many characters: the eight of a date say which night."""
+
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-z]+")
+_RECORD = re.compile(rf"({_ID.pattern})(\.outcome)?\.json")
+_PREFIX = re.compile(r"[0-9]{8}[0-9a-zTZ-]*")
+_NEWEST_SHOWN = 5
+
+_Record = TypeVar("_Record", Plan, RunOutcome)
+
+
+class PlanStore:
+    """Plans and the outcomes of applying them.
+
+    `location` is a folder, made on first use and open to its owner alone, because plans hold personal data.
+    Every method raises ReconcilerError, naming the path, where the place cannot be read or written.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self._place = _open(location)
+
+    def put_plan(self, plan: Plan) -> str:
+        """Store the plan and return its name, `ID.json`.
+
+        The same bytes again are a success. Raises PlanError where other bytes have that id already.
+        """
+        name = f"{_safe(plan.id)}.json"
+        self._put(name, plan_file.encode(plan))
+        return name
+
+    def get_plan(self, ref: str) -> Plan:
+        """The plan that `ref` means: a stored id, the beginning of exactly one, or else the path of a file.
+
+        Raises PlanError where it means nothing or several, PlanUnreadable where the file is not sound.
+        """
+        plan_id = self._find(ref, self.list_ids())
+        if plan_id is None:
+            return plan_file.decode(_bytes_of(Path(ref)), where=ref)
+        return self._plan(plan_id)
+
+    def put_outcome(
+        self, plan: Plan, outcomes: tuple[Outcome, ...], *, started_at: datetime, finished_at: datetime
+    ) -> str:
+        """Store what became of `plan` and return the name, `ID.outcome.json`. Times are UTC.
+
+        The same outcome again is a success. Raises PlanError where the plan has another outcome already:
+        a plan is applied once.
+        """
+        name = f"{_safe(plan.id)}.outcome.json"
+        run = RunOutcome(
+            plan=plan.id,
+            plan_digest=plan_file.digest_of(plan_file.encode(plan)),
+            started_at=_second(started_at),
+            finished_at=_second(finished_at),
+            summary=outcome_file.count(outcomes),
+            outcomes=outcomes,
+            previous=self._digest_before(name),
+        )
+        self._put(name, outcome_file.encode(run))
+        return name
+
+    def get_outcome(self, ref: str) -> RunOutcome:
+        """The outcome of the plan that `ref` means, or the one in the file at that path; raises as `get_plan` does."""
+        plan_id = self._find(ref, self._ids())
+        if plan_id is None:
+            return outcome_file.decode(_bytes_of(Path(ref)), where=ref)
+        return self._outcome(plan_id)
+
+    def has_outcome(self, plan_id: str) -> bool:
+        """Whether the plan was applied already."""
+        return f"{plan_id}.outcome.json" in self._records()
+
+    def list_ids(self) -> list[str]:
+        """The ids of all stored plans, oldest first (an id begins with its time)."""
+        return [match[1] for match in map(_RECORD.fullmatch, self._records()) if match and match[2] is None]
+
+    def latest_digest(self) -> str | None:
+        """The digest of the newest record: of the plan with the greatest id, or of its outcome where it has one.
+
+        Raises PlanUnreadable where that record is damaged, since nothing may be built on it.
+        """
+        return self._digest_before(None)
+
+    def last_good(self, *, target: str | None = None) -> Plan | None:
+        """The newest plan that might be applied and met every source guard (of this target, where one is named).
+
+        What it read is what the next run's sources are measured against.
+        """
+        plans = (self._plan(plan_id) for plan_id in reversed(self.list_ids()))
+        return next((plan for plan in plans if _is_good(plan) and target in {None, plan.target}), None)
+
+    def _ids(self) -> list[str]:
+        """The ids of all plans that have a record here: a plan that came as a file leaves its outcome alone."""
+        return list(dict.fromkeys(name.partition(".")[0] for name in self._records()))
+
+    def _find(self, ref: str, ids: list[str]) -> str | None:
+        """The one of `ids` that `ref` means; None where it is the path of a file."""
+        if _PREFIX.fullmatch(ref):
+            found = [ref] if ref in ids else [plan_id for plan_id in ids if plan_id.startswith(ref)]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise PlanError(
+                    f"{ref} is the beginning of {len(found)} plans in {self.location}",
+                    next_step="Name one of them with more of its id: " + _listed(found),
+                )
+        with _trouble("read", Path(ref)):
+            if Path(ref).is_file():
+                return None
+        raise self._missing(ref)
+
+    def _missing(self, ref: str) -> PlanError:
+        if ref == "-":
+            return PlanError("a plan is not read from standard input", next_step="Write it to a file and name that.")
+        newest = _listed(self.list_ids())
+        return PlanError(
+            f"there is no plan {ref}, neither in {self.location} nor as a file",
+            next_step=f"Name a file, or a stored plan by its id or by the first {SHORTEST_PREFIX} or more characters. "
+            + (f"The newest are {newest}." if newest else "None is stored yet: make one with `reconcile plan`."),
+        )
+
+    def _plan(self, plan_id: str) -> Plan:
+        return self._decoded(f"{plan_id}.json", plan_file.decode, id_of=lambda plan: plan.id)
+
+    def _outcome(self, plan_id: str) -> RunOutcome:
+        name = f"{plan_id}.outcome.json"
+        if name not in self._records():
+            raise PlanError(
+                f"plan {plan_id} has no outcome in {self.location}: it was not applied, or its run is not over",
+                next_step=f"See the plan with `reconcile show {plan_id}`.",
+            )
+        return self._decoded(name, outcome_file.decode, id_of=lambda run: run.plan)
+
+    def _decoded(self, name: str, decode: Callable[..., _Record], *, id_of: Callable[[_Record], str]) -> _Record:
+        where = self._place.path_of(name)
+        record = decode(self._place.get(name), where=where)
+        if id_of(record) != name.partition(".")[0]:
+            raise PlanUnreadable(
+                f"{where} holds the record of another plan, {id_of(record)}",
+                next_step="Give the file its own name back, or restore the folder from a backup.",
+            )
+        return record
+
+    def _records(self) -> list[str]:
+        """The names of all records: by id, a plan before its outcome. Other files in the folder are not ours."""
+        names = [name for name in self._place.names() if _RECORD.fullmatch(name)]
+        return sorted(names, key=lambda name: (name.partition(".")[0], len(name)))
+
+    def _digest_before(self, name: str | None) -> str | None:
+        """The digest of the newest record, leaving out the one that is about to be written."""
+        newest = next((record for record in reversed(self._records()) if record != name), None)
+        if newest is None:
+            return None
+        data = self._place.get(newest)
+        if not sealed.is_whole(data):
+            raise PlanUnreadable(
+                f"{self._place.path_of(newest)}, the newest record, was changed or cut after it was written",
+                next_step="Restore it from a backup, or move it out of the folder; "
+                "`reconcile verify` checks all records.",
+            )
+        return sealed.digest_of(data)
+
+    def _put(self, name: str, data: bytes) -> None:
+        if not self._place.create(name, data) and self._place.get(name) != data:
+            raise PlanError(
+                f"{self._place.path_of(name)} exists already with other content",
+                next_step="A record is written once and never changed. Make a new plan with `reconcile plan`.",
+            )
+
+
+class _Folder:
+    """A folder of this machine as a place for objects."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def path_of(self, name: str) -> str:
+        return str(self._path / name)
+
+    def names(self) -> Iterator[str]:
+        with _trouble("read", self._path):
+            if not self._path.exists():
+                return
+            if not self._path.is_dir():
+                raise NotADirectoryError("it is not a folder")
+            for page in obstore.list(self._store()):
+                yield from (entry["path"] for entry in page)
+
+    def get(self, name: str) -> bytes:
+        with _trouble("read", self._path / name):
+            return bytes(obstore.get(self._store(), name).bytes())
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Put-if-absent: False where there is such an object already."""
+        with _trouble("write", self._path / name):
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                obstore.put(self._store(), name, data, mode="create")
+            except AlreadyExistsError:
+                return False
+            # obstore writes a file beside it and links that into place, but leaves flushing to the kernel.
+            _flush(self._path / name)
+            _flush(self._path)
+        return True
+
+    def _store(self) -> ObjectStore:
+        return LocalStore(self._path)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _trouble(doing: str, path: Path) -> Iterator[None]:
+    """Turns what obstore and the system say into an error of ours that names the path."""
+    try:
+        yield
+    except (BaseError, OSError) as error:
+        said = str(error).partition("\n")[0]  # obstore adds the Rust source of the error below the first line
+        raise ReconcilerError(
+            f"cannot {doing} {path}: {said}",
+            next_step="Check that the folder RECONCILER_PLANS names exists, belongs to this user and has room left.",
+        ) from error
+
+
+def _open(location: str) -> _Folder:
+    if "://" in location:
+        raise SettingsError(
+            f"RECONCILER_PLANS: cannot store plans at a {location.partition('://')[0]} address",
+            next_step="Name a folder, e.g. RECONCILER_PLANS=plans/",
+        )
+    return _Folder(location)
+
+
+def _safe(plan_id: str) -> str:
+    """The id as part of a file name: a plan file from elsewhere may call itself `../../x`."""
+    if not _ID.fullmatch(plan_id):
+        raise PlanError(
+            f"{plan_id!r} is not the id of a plan, which looks like 20261123T023000Z-8f3a1c5e",
+            next_step="Make a new plan with `reconcile plan`.",
+        )
+    return plan_id
+
+
+def _bytes_of(path: Path) -> bytes:
+    with _trouble("read", path):
+        return path.read_bytes()
+
+
+def _is_good(plan: Plan) -> bool:
+    """Checks that are not of an action class are guards of the source."""
+    return plan.applyable and all(check.ok for check in plan.limits if check.limit not in KINDS)
+
+
+def _listed(ids: list[str]) -> str:
+    return ", ".join(reversed(ids[-_NEWEST_SHOWN:]))
+
+
+def _second(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

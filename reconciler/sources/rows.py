@@ -1,0 +1,162 @@
+"""Rows as a source hands them over → members and positions: what every source does the same way.
+
+Pure. Rows arrive in any order and leave in one that depends on nothing but their values, with names that tell apart
+the rows that share a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from reconciler.core.model import Member, Position
+from reconciler.core.text import clean
+
+Row: TypeAlias = tuple[str | None, ...]
+"""Cleaned text, in the order of the fields that were asked for."""
+Entry: TypeAlias = tuple[str, str, str]
+"""A position: member number, code, and the key that names the row."""
+
+_DATA = (*("first_name", "last_name", "email", "phone", "status"), *("member_type_id", "region", "facility"))
+MEMBER_FIELDS = ("number", *_DATA)
+"""The fields of Member, in its own order; here and below the words of rules/sources.yaml."""
+POSITION_FIELDS = ("member_number", "code")
+PERSON_FIELDS = ("id", "number", *(name for name in _DATA if name != "email"))
+"""A member by an internal id, whose addresses stand in a table of their own."""
+ADDRESS_FIELDS = ("member_id", "email", "is_primary")
+HELD_FIELDS = ("member_id", "code")
+"""A position by the internal id of its member."""
+_EMAIL_AT = MEMBER_FIELDS.index("email")
+
+_TRUE = frozenset({"1", "\x01", "true", "t", "yes", "y"})
+"""How `is_primary` says yes: TINYINT 1, BIT 1 (which arrives as a byte), BOOLEAN, or a word."""
+
+
+def text_of(value: object) -> str | None:
+    """Any value a driver returns, as cleaned text: 7 and 7.0 are `7`, a date is ISO 8601, bytes are UTF-8.
+
+    Raises UnicodeDecodeError, and TypeError for a kind of value that has no text form.
+    """
+    if value is None:
+        return None
+    form = _FORMS.get(type(value))
+    if form is None:
+        raise TypeError(f"{type(value).__name__} has no text form")
+    return form(value)
+
+
+def _plain(number: Decimal) -> str:
+    """Without an exponent, and without a fraction that says nothing."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+_FORMS: dict[type, Callable[[Any], str | None]] = {
+    str: clean,
+    bytes: lambda value: clean(value.decode()),
+    bytearray: lambda value: clean(value.decode()),
+    memoryview: lambda value: clean(value.tobytes().decode()),
+    bool: lambda value: "true" if value else "false",
+    int: str,
+    float: lambda value: _plain(Decimal(repr(value))),
+    Decimal: _plain,
+    date: date.isoformat,
+    datetime: datetime.isoformat,
+    time: time.isoformat,
+}
+"""By exact type: a driver's own subclass is a kind of value that nobody has thought about."""
+
+
+def members_from(rows: Iterable[Row]) -> tuple[Member, ...]:
+    """Rows of MEMBER_FIELDS as members, ordered by number and then by the other values.
+
+    `row` is `members/12345`; the next row with that number is `members/12345#2`. Rows without a number are kept, as
+    `members/#1` and so on.
+    """
+    ordered = sorted(tuple([value or "" for value in row]) for row in rows)
+    labels = _labels("members", ((row[0], row[0]) for row in ordered))
+    return tuple(
+        [
+            Member(
+                number,
+                first or None,
+                last or None,
+                email or None,
+                phone or None,
+                status or None,
+                kind or None,
+                region or None,
+                facility or None,
+                label,
+            )
+            for (number, first, last, email, phone, status, kind, region, facility), label in zip(
+                ordered, labels, strict=True
+            )
+        ]
+    )
+
+
+def positions_from(entries: Iterable[Entry]) -> tuple[Position, ...]:
+    """Entries as positions, ordered by number and code; `row` is `positions/12345/pres`, told apart as members are."""
+    ordered = sorted(entries)
+    labels = _labels("positions", ((number, key) for number, _code, key in ordered))
+    return tuple([Position(number, code, label) for (number, code, _key), label in zip(ordered, labels, strict=True)])
+
+
+def _labels(name: str, keyed: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """A name for each (member number, key); equal keys stand together.
+
+    `#` within a key is written `%23`, so that no two rows share a name.
+    """
+    previous, count = None, 0
+    for number, key in keyed:
+        count = count + 1 if key == previous else 1
+        previous = key
+        label = f"{name}/{key.replace('%', '%25').replace('#', '%23')}"
+        yield label if number and count == 1 else f"{label}#{count}"
+
+
+def entries_by_number(rows: Iterable[Row]) -> Iterator[Entry]:
+    """Rows of POSITION_FIELDS."""
+    for number, code in rows:
+        yield number or "", code or "", f"{number or ''}/{code or ''}"
+
+
+# tables joined by an internal id
+
+
+def numbers_by_id(people: Sequence[Row]) -> dict[str | None, str] | None:
+    """Internal id → member number, for rows of PERSON_FIELDS; None where an id is blank or held twice."""
+    numbers = {row[0]: row[1] or "" for row in people}
+    return numbers if len(numbers) == len(people) and None not in numbers else None
+
+
+def address_by_id(addresses: Iterable[Row]) -> dict[str | None, str]:
+    """Internal id → the one address that counts, for rows of ADDRESS_FIELDS.
+
+    The one marked primary; of several, or where none is, the smallest by code points. Blank ones count for nothing.
+    """
+    best: dict[str | None, tuple[bool, str]] = {}
+    for member_id, email, is_primary in addresses:
+        if email is None:
+            continue
+        offer = ((is_primary or "").lower() not in _TRUE, email)
+        if member_id not in best or offer < best[member_id]:
+            best[member_id] = offer
+    return {member_id: email for member_id, (_, email) in best.items()}
+
+
+def with_address(people: Iterable[Row], addresses: dict[str | None, str]) -> Iterator[Row]:
+    """Rows of PERSON_FIELDS as rows of MEMBER_FIELDS: without the id, with the address in its place."""
+    for row in people:
+        yield (*row[1 : _EMAIL_AT + 1], addresses.get(row[0]), *row[_EMAIL_AT + 1 :])
+
+
+def entries_by_id(rows: Iterable[Row], numbers: dict[str | None, str]) -> Iterator[Entry]:
+    """Rows of HELD_FIELDS. One whose id is nobody's is kept, without a number, and its key names the id."""
+    for member_id, code in rows:
+        number = numbers.get(member_id)
+        key = f"member id {member_id or ''}" if number is None else number
+        yield number or "", code or "", f"{key}/{code or ''}"

@@ -1,0 +1,384 @@
+"""Members and positions from Supabase, through its data interface (PostgREST), whatever its `max-rows` is.
+
+PostgREST cuts an answer short at `max-rows` (Supabase: 1,000) and says nothing, and pages are no snapshot. So:
+
+- Pages follow the key, not an offset, and only an empty page is the end. The last key of a page may have more rows, so
+  the next page begins with that key again; a key that fills a whole page is read by offset until nothing is left.
+  Rows without a key, which no comparison finds, are asked for by themselves.
+- The exact count is taken before and after, and the keys are read a second time. Rows that came or went meanwhile show
+  in one or the other: a count misses one that came for one that went. Two equal readings of the keys mean that these
+  rows, and no others, were there in the moment between the two. Otherwise all is read anew, a few times, then refused.
+- A key under row-level security gets an empty list and status 200. Only a service key is believed when it says so.
+
+Values are compared and ordered by the database alone until they are cleaned; see `rows.py` for the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Literal, TypeAlias
+
+import httpx
+import msgspec
+
+from reconciler.core.model import Progress, SourceData
+from reconciler.core.rules import Sources, Table
+from reconciler.errors import Problem, RulesError, SourceIncomplete, SourceShapeError, SourceUnreachable
+from reconciler.sources import rows as of
+from reconciler.sources.rows import Row, text_of
+from reconciler.sources.supabase_wire import SET_THE_KEY, MissingColumn, MissingTable, Question, Record, Wire
+
+PAGE_SIZE = 1_000
+"""Rows asked for at a time: Supabase's own `max-rows`, where nobody changed it."""
+READS = 4
+"""How often a table is read before it is given up: once, and three times anew."""
+MOST_ROWS = 5_000_000
+"""A table that says it has more is not read: it is not a union's."""
+
+_RULES_FILE = "rules/sources.yaml"
+Role: TypeAlias = Literal["service", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One table to read: what it holds, its columns in the order of `fields`, and the fields that make the key."""
+
+    holds: Literal["members", "positions"]
+    table: Table
+    fields: tuple[str, ...]
+    key: tuple[str, ...]
+
+    def columns(self, fields: Sequence[str]) -> tuple[str, ...]:
+        """Their names for these fields of ours, each once, the first field's first; the rest in order of the rules."""
+        return tuple(dict.fromkeys(self.table.columns[name] for name in fields if name in self.table.columns))
+
+
+@dataclass(slots=True)
+class _Full:
+    """The longest page that was seen to be full: as long as asked for, or followed by further rows."""
+
+    rows: int | None = None
+
+    def note(self, rows: int) -> None:
+        self.rows = max(rows, self.rows or 0)
+
+
+class _Moved(Exception):
+    """The table changed while it was read; the text says how that showed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SupabaseSource:
+    """A Supabase project as a Source (sources/__init__.py). Nothing is opened before `read`, nothing stays open."""
+
+    _open: Callable[[], Wire] = field(repr=False)
+    _readings: tuple[_Reading, ...] = field(repr=False)
+    _role: Role
+    _page_size: int
+    _sleep: Callable[[float], None] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """`supabase`."""
+        return "supabase"
+
+    def read(self, progress: Progress) -> SourceData:
+        """All members, by number, and all positions, by number and code; the values are as `SqlSource` reads them.
+
+        `page_size` is the length of a full page where one was seen, else None: a table that ends exactly there is
+        suspect, however well its count agrees, because what filled the mirror may itself have stopped at a page.
+
+        Raises SourceUnreachable (also for an empty table where the key is not a service key), SourceShapeError with
+        every table and column that is missing, and SourceIncomplete where a table did not hold still.
+        """
+        full = _Full()
+        with self._open() as wire:
+            try:
+                members, positions = [self._settled(wire, reading, full, progress) for reading in self._readings]
+            except (MissingTable, MissingColumn):
+                raise self._wrong_shape(wire) from None
+            place = wire.place
+        for reading, found in zip(self._readings, (members, positions), strict=True):
+            if not found and self._role != "service":
+                raise _hidden(place, reading.table.table)
+        return SourceData(
+            self.name,
+            of.members_from(members),
+            of.positions_from(of.entries_by_number(positions)),
+            page_size=full.rows,
+        )
+
+    def _settled(self, wire: Wire, reading: _Reading, full: _Full, progress: Progress) -> list[Row]:
+        """The rows of a table that held still while it was read."""
+        for attempt in range(READS):
+            try:
+                return self._read_once(wire, reading, full, progress)
+            except _Moved as error:
+                moved = error
+            if attempt + 1 < READS:
+                self._sleep(2.0 * 2**attempt)
+        raise SourceIncomplete(
+            f"The rows of table {reading.table.table} do not add up ({wire.place}), in {READS} readings; "
+            f"in the last one {moved}.",
+            next_step="Something writes to it. Let that finish, then run the command again.",
+        ) from moved
+
+    def _read_once(self, wire: Wire, reading: _Reading, full: _Full, progress: Progress) -> list[Row]:
+        before = _count(wire, reading)
+        rows: list[Row] = []
+        for page in self._pages(wire, reading, reading.fields, full):
+            rows.extend(_clean_rows(page, reading))
+            progress(reading.holds, len(rows), before)
+            if len(rows) > before:
+                raise _Moved(f"{before} rows were counted and more came")
+        if len(rows) != before:
+            raise _Moved(f"{before} rows were counted and {len(rows)} came")
+        self._compare_keys(wire, reading, rows)
+        after = _count(wire, reading)
+        if after != before:
+            raise _Moved(f"{before} rows were counted before and {after} after")
+        return rows
+
+    def _compare_keys(self, wire: Wire, reading: _Reading, rows: Sequence[Row]) -> None:
+        """Read the keys again, and hold them against the rows. Raises _Moved where one differs."""
+        at = 0
+        for page in self._pages(wire, reading, reading.key, _Full()):
+            for row in page:
+                if at == len(rows) or rows[at][: len(reading.key)] != _row(row, reading, reading.key):
+                    raise _Moved("the keys changed between the first reading and the second")
+                at += 1
+        if at != len(rows):
+            raise _Moved("keys were missing in the second reading")
+
+    def _pages(self, wire: Wire, reading: _Reading, fields: Sequence[str], full: _Full) -> Iterator[Sequence[Record]]:
+        """All rows, those with a key first, in its order; of rows that share one, all in one go."""
+        columns = reading.columns(fields)
+        walk = _Walk(wire, reading.table.table, columns, self._page_size, full)
+        return chain(walk.keyed(), walk.group((columns[0], "is", "null"), 0))
+
+    def _wrong_shape(self, wire: Wire) -> SourceShapeError:
+        lines = [line for reading in self._readings for line in _missing(wire, reading)]
+        if not lines:
+            lines = ["  a table or column was missing, and is there now"]
+        return SourceShapeError(
+            "\n".join([f"{wire.place} does not look as {_RULES_FILE} says:", *lines]),
+            next_step=f"Correct the names under `sql:` in {_RULES_FILE}, or ask who changed the database.",
+        )
+
+
+def open_supabase(
+    url: str,
+    key: str,
+    sources: Sources,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+    page_size: int = PAGE_SIZE,
+    transport: httpx.BaseTransport | None = None,
+) -> SupabaseSource:
+    """The source in a Supabase project, in the tables and columns of `sources.sql`. Opens nothing yet.
+
+    url, key: SUPABASE_URL (scheme and host) and SUPABASE_KEY.  sleep: how to wait before a second try, in seconds.
+    clock: seconds that only grow.  page_size: rows asked for at a time.  transport: what carries the requests.
+
+    Raises RulesError for tables whose columns do not fit.
+    """
+    readings = (
+        _Reading("members", sources.sql.members, of.MEMBER_FIELDS, ("number",)),
+        _Reading("positions", sources.sql.positions, of.POSITION_FIELDS, of.POSITION_FIELDS),
+    )
+    problems = [problem for reading in readings for problem in _problems(reading)]
+    if problems:
+        raise RulesError(problems)
+
+    def wire() -> Wire:
+        return Wire(url, key, sleep=sleep, clock=clock, transport=transport)
+
+    return SupabaseSource(wire, readings, _role_of(key), page_size, sleep)
+
+
+def _problems(reading: _Reading) -> Iterator[Problem]:
+    where = f"sql.{reading.holds}.columns"
+    for name in reading.key:
+        if name not in reading.table.columns:
+            yield Problem("sources.yaml", 0, f"{where} lacks `{name}`")
+    for name in reading.table.columns:
+        if name not in reading.fields:
+            yield Problem("sources.yaml", 0, f"{where} has `{name}`; valid names: {', '.join(reading.fields)}")
+
+
+# pages
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """A way through one table: `columns`, the key's first, in their order."""
+
+    wire: Wire
+    table: str
+    columns: tuple[str, ...]
+    page_size: int
+    full: _Full
+
+    def keyed(self) -> Iterator[Sequence[Record]]:
+        """All rows whose key is not null."""
+        key = self.columns[0]
+        where: tuple[str, Literal["not.is", "gte", "gt"], str] = (key, "not.is", "null")
+        last: str | None = None
+        previous = 0
+        while page := self._ask(where):
+            first, tail = _key_text(page[0][key]), _key_text(page[-1][key])
+            if previous and (first, tail) != (last, last):
+                # Rows beyond the page before: that one was as long as the server makes them.
+                self.full.note(previous)
+            previous = len(page)
+            whole = [row for row in page if _key_text(row[key]) != tail]
+            if not whole:
+                yield page
+                yield from self.group((key, "eq", tail), len(page))
+                where, last = (key, "gt", tail), tail
+            elif tail == last:
+                raise _Moved("a page ended where the one before it had")
+            else:
+                yield whole
+                where, last = (key, "gte", tail), tail
+
+    def group(self, where: tuple[str, Literal["eq", "is"], str], offset: int) -> Iterator[Sequence[Record]]:
+        """The rows that share one key, from `offset`: they cannot be told apart by it."""
+        previous = offset
+        while page := self._ask(where, offset):
+            if previous:
+                self.full.note(previous)
+            yield page
+            previous = len(page)
+            offset += previous
+
+    def _ask(
+        self, where: tuple[str, Literal["not.is", "gte", "gt", "eq", "is"], str], offset: int = 0
+    ) -> Sequence[Record]:
+        found = self.wire.ask(
+            Question(
+                table=self.table,
+                columns=self.columns,
+                order=self.columns,
+                where=where,
+                limit=self.page_size,
+                offset=offset,
+            )
+        ).rows
+        if len(found) >= self.page_size:
+            self.full.note(len(found))
+        return found
+
+
+def _key_text(value: object) -> str:
+    """A key as a filter takes it: uncleaned, because the database compares it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _count(wire: Wire, reading: _Reading) -> int:
+    column = reading.columns(reading.key)[:1]
+    total = wire.ask(Question(table=reading.table.table, columns=column, limit=1, count=True)).total
+    if total is None:
+        raise AssertionError("a wire that was asked for the count says it or fails")
+    if total > MOST_ROWS:
+        raise SourceIncomplete(
+            f"{wire.place} says that table {reading.table.table} has {total} rows; more than {MOST_ROWS} are not read.",
+            next_step=f"Check the table's name in {_RULES_FILE}.",
+        )
+    return total
+
+
+# values
+
+
+def _clean_rows(page: Sequence[Record], reading: _Reading) -> list[Row]:
+    try:
+        return [_row(record, reading, reading.fields) for record in page]
+    except TypeError:
+        pass
+    raise _first_not_text(page, reading)
+
+
+def _row(record: Record, reading: _Reading, fields: Sequence[str]) -> Row:
+    columns = reading.table.columns
+    return tuple([text_of(record[columns[name]]) if name in columns else None for name in fields])
+
+
+def _first_not_text(page: Sequence[Record], reading: _Reading) -> SourceShapeError:
+    for record in page:
+        for column in reading.columns(reading.fields):
+            kind = type(record[column])
+            if kind in {dict, list}:
+                number = record[reading.columns(reading.key)[0]]
+                row = f" (row with {reading.fields[0]} {number})" if isinstance(number, int | str) else ""
+                return SourceShapeError(
+                    f"{reading.table.table}.{column}{row} holds values of a kind that has no text form "
+                    f"({kind.__name__}).",
+                    next_step=f"Correct the row, or name another column in {_RULES_FILE}.",
+                )
+    raise AssertionError("a row that could not be read can be read now")
+
+
+# what is not there
+
+
+def _missing(wire: Wire, reading: _Reading) -> Iterator[str]:
+    """A line for a table or its columns that are not there, with the columns that are."""
+    table = reading.table.table
+    columns = reading.columns(reading.fields)
+    try:
+        rows = wire.ask(Question(table=table, columns=("*",), limit=1)).rows
+    except MissingTable:
+        yield f"  there is no table {table}, or it is not exposed"
+        return
+    absent = [column for column in columns if not _has(wire, table, column)]
+    if absent:
+        there = f"; it has: {', '.join(rows[0])}" if rows else ""
+        yield f"  table {table} has no column {', '.join(absent)}{there}"
+
+
+def _has(wire: Wire, table: str, column: str) -> bool:
+    try:
+        wire.ask(Question(table=table, columns=(column,), limit=1))
+    except MissingColumn:
+        return False
+    return True
+
+
+# the key
+
+
+class _Claims(msgspec.Struct):
+    role: str = ""
+
+
+def _role_of(key: str) -> Role:
+    """Whether a key sees all rows whatever the policies say.
+
+    `sb_secret_…` and, of the older keys (JWTs), the one whose role is `service_role`; `sb_publishable_…` and `anon` do
+    not (Supabase documentation, "Understanding API keys"). Of any other nothing is known.
+    """
+    if key.startswith("sb_secret_"):
+        return "service"
+    claims = key.split(".")[1:2]
+    try:
+        decoded = base64.urlsafe_b64decode("".join(claims) + "==")
+        return "service" if msgspec.json.decode(decoded, type=_Claims).role == "service_role" else "other"
+    except (binascii.Error, msgspec.DecodeError, ValueError):
+        return "other"
+
+
+def _hidden(place: str, table: str) -> SourceUnreachable:
+    return SourceUnreachable(
+        f"The source cannot be believed ({place}): table {table} came back empty, and SUPABASE_KEY is not a service "
+        "key. An anon key under row-level security gets an empty list, as if there were no rows.",
+        next_step=SET_THE_KEY,
+    )

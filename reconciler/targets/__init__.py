@@ -1,0 +1,49 @@
+"""The actual side: where state lives. One Protocol, split in two: whoever plans holds a reader and cannot write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from reconciler.core.actions import Action, Outcome
+from reconciler.core.model import Contact, Progress, Workspace
+
+
+class Reader(Protocol):
+    """What a planner may ask. Every method raises TargetError, and none changes anything."""
+
+    async def workspace(self) -> Workspace:
+        """Whose workspace the token opens."""
+        ...
+
+    async def snapshot(self, progress: Progress) -> tuple[Contact, ...]:
+        """All live contacts, ordered by id, each once; or SnapshotIncomplete."""
+        ...
+
+    async def open_conversations(self, contact_ids: Sequence[str], progress: Progress) -> dict[str, int]:
+        """How many open conversations each of these contacts has; contacts without one are left out."""
+        ...
+
+
+class Writer(Protocol):
+    """What an apply may do."""
+
+    async def workspace(self) -> Workspace:
+        """Whose workspace the token opens: checked before the first write."""
+        ...
+
+    async def execute(self, action: Action, *, reread: bool) -> Outcome:
+        """Carry out one action.
+
+        With `reread`, the contact is read first and compared with `action.expect`; a mismatch is `stale` and
+        nothing is sent. Returns an Outcome for whatever becomes of this one action; raises Unauthorized or
+        ScopeMissing where no further write can succeed.
+        """
+        ...
+
+    async def look(self, action: Action) -> Outcome:
+        """What became of an action that may have been sent, without sending anything.
+
+        `done` where everything is as it wanted, `held` where nothing of it happened, else `unknown`.
+        """
+        ...

@@ -1,0 +1,174 @@
+"""The brakes: what is held, what a person may accept, and when a source is not believed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.core.actions import Do
+from reconciler.core.limits import Accepted, LastGood, allowed_by, check_limits, refusals
+from reconciler.core.model import Position, SourceData
+from reconciler.core.plan import LimitCheck
+from reconciler.core.rules import ClassLimit, Limits
+from tests.support.builders import make_member
+
+LIMITS = Limits()
+SHARE = ClassLimit(percent=10, floor=100)
+HARD = ClassLimit(percent=1, floor=50, hard=200)
+ONLY_HARD = ClassLimit(hard=25)
+
+
+@pytest.mark.parametrize(
+    ("limit", "live", "allowed", "reason"),
+    [
+        (SHARE, 20_000, 2000, "the percentage, where it is over the floor"),
+        (SHARE, 500, 100, "the floor, where the percentage is under it"),
+        (SHARE, 1000, 100, "both alike"),
+        (SHARE, 1019, 101, "a part of an action is not allowed"),
+        (SHARE, 0, 100, "an empty workspace has the floor"),
+        (HARD, 100_000, 200, "the hard number stands above the percentage"),
+        (HARD, 6000, 60, "and says nothing below it"),
+        (ONLY_HARD, 20_000, 25, "without a percentage only the hard number counts"),
+        (ClassLimit(percent=0, floor=0), 20_000, 0, "zero is a limit"),
+        (ClassLimit(), 20_000, None, "no limit at all"),
+    ],
+)
+def test_allowed(limit: ClassLimit, live: int, allowed: int | None, reason: str) -> None:
+    """A class is held over its percentage and its floor, or over its hard number (design §5)."""
+    assert allowed_by(limit, live=live) == allowed, reason
+
+
+def check(do: Do, planned: int, *, live: int, accept: int | None = None) -> LimitCheck:
+    """The check of one class under the default limits."""
+    accepted = Accepted({do: accept}, "the board asked for it") if accept is not None else Accepted()
+    checks = check_limits({do: planned}, live=live, limits=LIMITS, accepted=accepted)
+    return next(one for one in checks if one.limit == do)
+
+
+@pytest.mark.parametrize(
+    ("do", "planned", "accept", "ok", "reason"),
+    [
+        ("archive", 100, None, True, "at the limit"),
+        ("archive", 101, None, False, "one over it"),
+        ("archive", 120, 120, True, "accepted by number"),
+        ("archive", 121, 120, False, "more than was accepted"),
+        ("archive", 200, 200, True, "up to the hard number"),
+        ("archive", 201, 201, False, "nobody may accept more than the hard number"),
+        ("archive", 150, 9999, False, "nor promise to"),
+        ("archive", 50, 9999, True, "within its limit a class needs nobody's consent"),
+        ("merge", 26, 26, False, "a class with a hard number alone cannot be widened"),
+        ("create", 5000, 5000, True, "a class without a hard number can"),
+        ("update", 6000, None, True, "30% of 20,000"),
+        ("update", 6001, None, False, "and one more"),
+    ],
+)
+def test_class_of_a_large_workspace(do: Do, planned: int, accept: int | None, *, ok: bool, reason: str) -> None:
+    """10,000 contacts and 20,000 for updates: the shipped limits, and what --accept can do."""
+    live = 20_000 if do == "update" else 10_000
+    assert check(do, planned, live=live, accept=accept).ok is ok, reason
+
+
+def test_held_class_says_everything_a_person_needs() -> None:
+    """Count, total, percentage, limit, file, and the flag that would accept it (style §3.13)."""
+    says = check("archive", 101, live=10_000).says
+    for part in ("101 to archive", "1.01% of 10000", "over 1% (floor 50)", "100 allowed", "limits.yaml, archive"):
+        assert part in says
+    assert "--accept archive=101 --reason TEXT" in says
+
+
+def test_hard_number_is_named() -> None:
+    """A class over its hard number is told so, also by the flag that tried to lift it."""
+    assert "over the hard limit of 200" in check("archive", 201, live=100_000).says
+    assert "--accept archive=201 is over the hard limit of 200" in check("archive", 201, live=100_000, accept=201).says
+
+
+def test_empty_workspace_has_no_percentage() -> None:
+    """The first fill of an empty workspace is held without dividing by nothing."""
+    found = check("create", 101, live=0)
+    assert not found.ok
+    assert "of an empty workspace" in found.says
+
+
+def test_accepted_class_keeps_number_and_reason() -> None:
+    """An auditor sees in the plan who let a class through, and for what."""
+    found = check("archive", 120, live=10_000, accept=150)
+    assert (found.allowed, found.planned, found.accepted, found.reason) == (100, 120, 150, "the board asked for it")
+
+
+def test_limits_of_five_classes_stand_in_every_plan() -> None:
+    """Also where nothing of the kind is planned; the rarer classes only when they are."""
+    shown = [one.limit for one in check_limits({}, live=10, limits=LIMITS, accepted=Accepted())]
+    assert shown == ["create", "update", "promote", "merge", "archive"]
+    more = [one.limit for one in check_limits({"delete": 1}, live=10, limits=LIMITS, accepted=Accepted())]
+    assert more == [*shown, "delete"]
+
+
+@given(
+    st.builds(
+        ClassLimit,
+        percent=st.none() | st.floats(0, 100, allow_nan=False),
+        floor=st.integers(0, 500),
+        hard=st.none() | st.integers(0, 500),
+    ),
+    st.integers(0, 50_000),
+    st.integers(0, 50_000),
+)
+def test_held_is_over_percentage_and_floor_or_over_hard(limit: ClassLimit, live: int, planned: int) -> None:
+    """The sentence of design §5, word for word, against the arithmetic."""
+    over_share = limit.percent is not None and planned > limit.percent * live / 100 and planned > limit.floor
+    over_hard = limit.hard is not None and planned > limit.hard
+    allowed = allowed_by(limit, live=live)
+    assert (allowed is not None and planned > allowed) == (over_share or over_hard)
+
+
+# Sources
+
+
+def source(members: int, positions: int = 10, page_size: int | None = None) -> SourceData:
+    """So many members and positions."""
+    rows = tuple(make_member(f"{number:05}") for number in range(members))
+    held = tuple(Position("00001", f"code{number}") for number in range(positions))
+    return SourceData("supabase", rows, held, page_size)
+
+
+@pytest.mark.parametrize(
+    ("read", "last", "refused", "reason"),
+    [
+        (source(0, 0), None, "no members at all", "nothing is never the truth"),
+        (source(1000, 10, 1000), None, "exactly one page of 1000 members", "a cut that looks like a full page"),
+        (source(999, 10, 1000), None, None, "less than a page is the whole"),
+        (source(2000, 10, 1000), None, None, "two pages were read, so paging works"),
+        (source(979), (1000, 10), "97.9% of the 1000", "under 98% of the last good run"),
+        (source(980), (1000, 10), None, "98.0% is believed"),
+        (source(981), (1000, 10), None, "98.1% too"),
+        (source(1200), (1000, 10), None, "growth is believed; the limit on creates watches it"),
+        (source(1000, 0), (1000, 10), "no positions at all", "an empty table would clear everybody's positions"),
+        (source(1000, 0), (1000, 0), None, "unless there were none before"),
+        (source(1000, 0), None, None, "or nobody knows"),
+        (source(1000, 1), (1000, 10), None, "positions may shrink: elections are held"),
+    ],
+)
+def test_guards(read: SourceData, last: tuple[int, int] | None, refused: str | None, reason: str) -> None:
+    """A source that lost rows stops the plan before the diff; one that merely changed does not (design §4.8)."""
+    known = LastGood("20261123T023000Z-8f3a1c5e", *last) if last is not None else None
+    found = refusals(read, last_good=known, limits=LIMITS, accepted=Accepted())
+    assert len(found) == (0 if refused is None else 1), reason
+    if refused is not None:
+        assert refused in found[0], reason
+        assert f"--accept members={len(read.members)} --reason TEXT" in found[0]
+
+
+def test_all_reasons_at_once() -> None:
+    """Whoever is woken at night reads every reason in one message."""
+    last = LastGood("20261123T023000Z-8f3a1c5e", 2000, 10)
+    found = refusals(source(1000, 0, 1000), last_good=last, limits=LIMITS, accepted=Accepted())
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(("number", "believed"), [(900, True), (901, False), (899, False), (1000, False)])
+def test_shrunk_source_is_accepted_by_its_very_number(number: int, *, believed: bool) -> None:
+    """Whoever accepts must have seen the number; another number is another night."""
+    last = LastGood("20261123T023000Z-8f3a1c5e", 1000, 10)
+    accepted = Accepted({"members": number}, "local 12 left")
+    assert (refusals(source(900), last_good=last, limits=LIMITS, accepted=accepted) == ()) is believed
