@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Literal, TypeAlias, assert_never
+from typing import Any, Literal, TypeAlias, assert_never
 
 import msgspec
 
@@ -61,6 +61,22 @@ class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False,
     field: str | None = None
 
 
+# The defaults of Action come from functions, which msgspec does not look into: so these fields stand in every line of
+# the file, also where they are empty, and scripts need not guess.
+
+
+def _nothing() -> dict[str, Scalar]:
+    return {}
+
+
+def _none() -> tuple[Any, ...]:
+    return ()
+
+
+def _exact() -> Undo:
+    return "exact"
+
+
 class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, omit_defaults=True):
     """One change to one resource.
 
@@ -76,11 +92,11 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, 
     into: str | None = None
     """Merge only: the user that the lead disappears into."""
     member: str | None = None
-    expect: dict[str, Scalar] = {}
-    set: dict[str, Scalar] = {}
-    because: tuple[Because, ...] = ()
-    undo: Undo = "exact"
-    after: tuple[str, ...] = ()
+    expect: dict[str, Scalar] = msgspec.field(default_factory=_nothing)
+    set: dict[str, Scalar] = msgspec.field(default_factory=_nothing)
+    because: tuple[Because, ...] = msgspec.field(default_factory=_none)
+    undo: Undo = msgspec.field(default_factory=_exact)
+    after: tuple[str, ...] = msgspec.field(default_factory=_none)
     """Ids of actions that must be done before this one."""
 
     def __post_init__(self) -> None:
