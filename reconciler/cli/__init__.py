@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("reconciler.cli.apply:command", "Carry out a plan, exactly as it is written."),
     "show": ("reconciler.cli.show:command", "Show a stored plan in any format."),
     "undo": ("reconciler.cli.undo:command", "Make a plan that takes back what was applied."),
+    "rehearse": ("reconciler.cli.rehearse:command", "Apply a plan to a copy, and plan again."),
     "pause": ("reconciler.cli.pause:pause", "Stop all writing, at once."),
     "resume": ("reconciler.cli.pause:resume", "Allow writing again."),
     "rules": ("reconciler.cli.rules:command", "Check the rule files, print their schemas, run their cases."),

