@@ -29,7 +29,7 @@ from reconciler.core.rules_loader import parse_mappings_json, parse_rules, with_
 from reconciler.core.snapshot import index
 from reconciler.core.undo import undo_plan
 from reconciler.core.world import World, build_world
-from reconciler.errors import Paused, Problem, RulesError, SettingsError
+from reconciler.errors import Paused, Problem, RulesError
 from reconciler.runs.apply import Stop, apply_plan
 from reconciler.runs.lock import Lease
 from reconciler.runs.pause import PauseSwitch
@@ -78,6 +78,7 @@ async def plan(
         read_at = now()
         world = build_world(data, index(contacts), rules)
         world = await ask_about_conversations(world, reader, progress)
+        previous = store.latest_digest()  # first of all that is read there: it knows best what is wrong
         context = Context(
             now=now(),
             read_at=read_at,
@@ -87,7 +88,7 @@ async def plan(
             intercom_version=INTERCOM_VERSION,
             last_good=last_good(store, source=data.name),
             accepted=request.accepted,
-            previous=store.latest_digest(),
+            previous=previous,
         )
         # Step 2: decide. Pure: the same world gives the same plan.
         made = make_plan(world, request.scope, context)
@@ -265,11 +266,10 @@ def open_source(settings: Settings, rules: Rules) -> Source:
             from reconciler.sources.sql import open_sql  # noqa: PLC0415 - SQLAlchemy costs 0.1 s, for those who need it
 
             return open_sql(database.url.reveal(), rules.sources, shape=database.shape)
-        case SupabaseSource():
-            raise SettingsError(
-                "RECONCILER_SOURCE=supabase: this release reads databases only",
-                next_step="Name the Supabase database by its own URL, postgresql+DRIVER://…, or use MYSQL_URL.",
-            )
+        case SupabaseSource() as project:
+            from reconciler.sources.supabase import open_supabase  # noqa: PLC0415 - slow to import, as above
+
+            return open_supabase(project.url, project.key.reveal(), rules.sources)
 
 
 def open_target(settings: Settings, rules: Rules) -> IntercomTarget:

@@ -172,11 +172,15 @@ def _reachable(programs: Path, folder: Path) -> Path:
     shutil.chown(folder, _SERVER_USER)
     if all(above.stat().st_mode & stat.S_IXOTH for above in (programs, *programs.parents)):
         return programs
-    shutil.copytree(programs.parent, folder / "install", symlinks=True)
-    for path in (folder / "install", *(folder / "install").rglob("*")):
+    version, wheel, copied = programs.parent, programs.parent.parent, folder / "install"
+    # Side by side as in the wheel: the programs look for their libraries by a relative path.
+    for part in (version, wheel.with_name(f"{wheel.name}.libs")):
+        if part.is_dir():
+            shutil.copytree(part, copied / part.relative_to(wheel.parent), symlinks=True)
+    for path in (copied, *copied.rglob("*")):
         if not path.is_symlink():
             shutil.chown(path, _SERVER_USER)
-    return folder / "install" / "bin"
+    return copied / programs.relative_to(wheel.parent)
 
 
 def _as_user(folder: Path) -> dict[str, Any]:
