@@ -107,6 +107,17 @@ def test_commands_that_are_shown_exist(page: Path) -> None:
         assert {word for word in words[2:] if word.startswith("--")} <= known | {"--help"}, words
 
 
+def test_commands_that_messages_name_exist() -> None:
+    """Every error ends with a next step; one that does not exist is worse than none."""
+    named = {
+        word
+        for path in sorted((ROOT / "reconciler").rglob("*.py"))
+        for word in re.findall(r"`reconcile ([a-z]+)", path.read_text("utf-8"))
+    }
+    assert named
+    assert named <= set(COMMANDS)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_files_that_are_named_are_there(page: Path) -> None:
     """A room that was renamed is renamed in the documentation too."""

@@ -98,13 +98,17 @@ def engine(database: StateDatabase, job: Job) -> Iterator[None]:
 async def apply_durably(plan: Plan) -> None:
     """Carry out the plan as a workflow; returns when its outcome is stored.
 
-    Raises PlanRefused, before anything is sent, where the plan may not run here and now.
+    Raises PlanRefused, before anything is sent, where the plan may not run here and now, and PlanError where its
+    outcome could not be stored.
     """
     job = _the_job()
     check_runnable(plan, at=job.now())
     Run(plan, now=job.now, max_parallel=job.max_parallel, progress=job.progress, stop=job.stop)
     async with job.open_writer() as writer:
         await check_workspace(plan, writer)
+    # What would keep the outcome from being stored at the end must come to light before anything is sent.
+    job.store.latest_digest()
+    job.store.put_plan(plan)
     with SetWorkflowID(plan.id):
         handle = await DBOS.start_workflow_async(_apply, plan_file.encode(plan).decode())
     await handle.get_result()

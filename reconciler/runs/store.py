@@ -184,8 +184,7 @@ class PlanStore:
         if not sealed.is_whole(data):
             raise PlanUnreadable(
                 f"{self._place.path_of(newest)}, the newest record, was changed or cut after it was written",
-                next_step="Restore it from a backup, or move it out of the folder; "
-                "`reconcile verify` checks all records.",
+                next_step="Restore it from a backup, or move it out of the folder.",
             )
         return sealed.digest_of(data)
 

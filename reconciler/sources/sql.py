@@ -319,7 +319,7 @@ def _bad_url(says: str) -> SettingsError:
 def _unreachable(place: str, reason: str) -> SourceUnreachable:
     return SourceUnreachable(
         f"The source cannot be read ({place}): {reason}.",
-        next_step="Check RECONCILER_SOURCE or MYSQL_*, that it can be reached from here, then run `reconcile doctor`.",
+        next_step="Check RECONCILER_SOURCE or MYSQL_*, that it can be reached from here, then run the command again.",
     )
 
 

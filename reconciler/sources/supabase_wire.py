@@ -201,8 +201,8 @@ class Wire:
         self._status = response.status_code
 
 
-_CHECK = "Check SUPABASE_URL, that it can be reached from here, then run `reconcile doctor`."
-_LATER = "Try again later; if it stays so, check SUPABASE_URL and the project's status page, then `reconcile doctor`."
+_CHECK = "Check SUPABASE_URL, that it can be reached from here, then run the command again."
+_LATER = "Try again later; if it stays so, check SUPABASE_URL and the project's status page."
 SET_THE_KEY = (
     "Set SUPABASE_KEY to the service key of this project (Project Settings, API Keys: secret or service_role)."
 )

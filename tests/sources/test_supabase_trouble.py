@@ -137,7 +137,7 @@ def test_nobody_there_is_an_error_with_a_next_step() -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(SourceUnreachable, match=r"supabase at 127\.0\.0\.1.*ConnectError.*5 times") as refused:
             open_supabase(url, SERVICE_KEY, SOURCES, sleep=lambda _: None).read(ignore)
-    assert "reconcile doctor" in said_safely(refused.value)
+    assert "run the command again" in said_safely(refused.value)
 
 
 def test_the_shape_is_not_blamed_for_an_outage(postgres_shared_url: str) -> None:
