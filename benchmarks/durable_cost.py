@@ -45,26 +45,26 @@ class Nothing:
         raise AssertionError(action.id)
 
 
-def a_plan(number: int) -> Plan:
-    """Plain updates."""
+def a_plan(number: int, *, count: int = ACTIONS, workspace: str = "bench") -> Plan:
+    """So many plain updates."""
     now = datetime.now(UTC) + timedelta(seconds=number)
     nothing = Digest(sha256="0" * 64)
     actions = tuple(
         Action(id=f"u-{place}", do="update", contact=f"c{place}", member=str(place), set={"name": "Ann Lee"})
-        for place in range(ACTIONS)
+        for place in range(count)
     )
     return Plan(
         id=f"{now:%Y%m%dT%H%M%SZ}-{number:08x}",
         tool="bench",
         target="contacts",
-        workspace="bench",
+        workspace=workspace,
         intercom_version="2.16",
         created_at=timestamp(now),
         expires_at=timestamp(now + timedelta(days=1)),
         applyable=True,
         refused_because=(),
         inputs=Inputs(nothing, nothing, nothing, nothing),
-        summary=Summary(0, ACTIONS, 0, 0, 0, 0, 0, 0),
+        summary=Summary(0, count, 0, 0, 0, 0, 0, 0),
         limits=(),
         actions=actions,
         findings=(),

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +18,11 @@ START_SECONDS = 20.0
 
 
 @contextmanager
-def simulator(*options: str) -> Iterator[str]:
-    """Serve one contact, with these options of `reconcile simulate`; the base URL."""
+def simulator(*options: str, contacts: Sequence[dict[str, str]] = (CONTACT,)) -> Iterator[str]:
+    """Serve these contacts, with these options of `reconcile simulate`; the base URL."""
     with TemporaryDirectory(prefix="reconciler-bench-") as folder:
         seed = Path(folder, "contacts.jsonl")
-        seed.write_text(json.dumps(CONTACT) + "\n", encoding="utf-8")
+        seed.write_text("".join(json.dumps(contact) + "\n" for contact in contacts), encoding="utf-8")
         port = _free_port()
         command = [RECONCILE, "simulate", "--port", str(port), "--seed", str(seed), *options]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from reconciler.targets.intercom import IntercomTarget
 
 TOOL = f"reconciler {__version__}"
-INTERCOM_VERSION = "2.16"
 
 
 class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,22 +72,22 @@ async def plan(
         rules = with_rules_only(rules, request.rules)
     with collector_paused():
         # Step 1: gather. Both sides, each in one consistent read, and what was read the last time.
+        store.latest_digest()  # records that nothing can be built on are found out before minutes of reading
         workspace = await reader.workspace()
         data, contacts = await gather(source, reader, progress)
         read_at = now()
         world = build_world(data, index(contacts), rules)
         world = await ask_about_conversations(world, reader, progress)
-        previous = store.latest_digest()  # first of all that is read there: it knows best what is wrong
         context = Context(
             now=now(),
             read_at=read_at,
             tool=TOOL,
             target="contacts",
             workspace=workspace.id,
-            intercom_version=INTERCOM_VERSION,
+            intercom_version=reader.version,
             last_good=last_good(store, source=data.name),
             accepted=request.accepted,
-            previous=previous,
+            previous=store.latest_digest(),
         )
         # Step 2: decide. Pure: the same world gives the same plan.
         made = make_plan(world, request.scope, context)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import click
+import msgspec
 import pytest
 
 from reconciler.cli import COMMANDS, reconcile
+from reconciler.core import actions, model, outcome, plan, rules
+from reconciler.core.actions import Action, with_id
 from reconciler.core.findings import RULE_IDS
 from reconciler.errors import ExitCode
 from reconciler.settings import SETTINGS
@@ -63,6 +69,20 @@ def test_every_rule_setting_and_exit_code_is_documented() -> None:
     missing += [one.name for one in SETTINGS if f"`{one.name}`" not in reference("settings.md")]
     missing += [one.name for one in ExitCode if f"| {int(one)} | `{one.name}` |" not in reference("exit-codes.md")]
     assert not missing
+
+
+@pytest.mark.parametrize("name", ["rules.md", "files.md"])
+def test_every_key_and_field_has_a_word_said_about_it(name: str) -> None:
+    """A blank cell is a question that the reader came with."""
+    assert not [line for line in reference(name).splitlines() if line.startswith("| `") and line.endswith("|  |")]
+
+
+def test_nothing_is_said_of_fields_that_are_gone() -> None:
+    """The generator has words of its own for some fields; those of a renamed one must not stay behind."""
+    modules = (plan, actions, model, outcome, rules)
+    for name, said in generator().SAID_HERE.items():
+        struct = next(getattr(module, name) for module in modules if hasattr(module, name))
+        assert set(said) <= {*struct.__struct_encode_fields__, "format", "digest"}, name
 
 
 def test_every_dependency_is_accounted_for() -> None:
@@ -123,6 +143,31 @@ def test_files_that_are_named_are_there(page: Path) -> None:
     """A room that was renamed is renamed in the documentation too."""
     named = re.findall(r"`((?:reconciler|rules|docs|scripts|tests|benchmarks)/[\w/.\-]*)`", page.read_text("utf-8"))
     assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of the README in one language ("" for none)."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return [text for named, text in found if named == language]
+
+
+def test_the_action_in_the_readme_is_one() -> None:
+    """Its id is the hash of what it says, so the line was written by the program and not by hand."""
+    (line,) = blocks("json")
+    action = msgspec.json.decode(line, type=Action)
+    assert with_id(action).id == action.id
+    assert set(msgspec.json.decode(line)) == {*Action.__struct_fields__} - {"into"}
+
+
+def test_the_plan_in_the_readme_is_what_the_demo_prints(tmp_path: Path) -> None:
+    """Line by line, but for the id, which is new each time, and for where lines are broken."""
+    environ = {"PATH": os.environ["PATH"], "RECONCILER_RULES": str(ROOT / "rules"), "PYTHONPATH": str(ROOT)}
+    demo = [sys.executable, "-m", "reconciler.cli", "demo"]
+    printed = subprocess.run(demo, cwd=tmp_path, env=environ, capture_output=True, check=True, timeout=60)
+    told = " ".join(printed.stdout.decode().split())
+    (excerpt,) = (block for block in blocks("") if block.startswith("Plan "))
+    lines = [" ".join(line.split()) for line in excerpt.splitlines()[1:] if line.strip()]
+    assert [line for line in lines if line not in told] == []
 
 
 def test_make_targets_that_are_shown_exist() -> None:

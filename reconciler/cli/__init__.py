@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
+from traceback import extract_tb
 from typing import NoReturn
 
 import click
@@ -29,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("reconciler.cli.demo:command", "A drifted workspace: plan, apply, plan again."),
 }
 """Command → where it is (module:name), and what the list of commands says of it."""
+
+_FRAMES_SHOWN = 12
 
 
 class LazyGroup(click.Group):
@@ -76,6 +80,9 @@ def reconcile() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code (`ExitCode`)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for a terminal that is not UTF-8
     sys.exit(run(arguments))
 
 
@@ -95,11 +102,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except ReconcilerError as error:
         show_error(error)
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has left; pointing stdout at nothing keeps Python from complaining on the way out.
-        sys.stdout = None
-        return ExitCode.DONE
+    except Exception as error:  # noqa: BLE001 - the text of a stranger's error may hold personal data
+        show_error(_our_fault(error))
+        return ExitCode.ERROR
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _our_fault(error: Exception) -> ReconcilerError:
+    """An error that nobody foresaw: its kind and where it came from, never its text."""
+    came_from = [f"  {frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
+    return ReconcilerError(
+        "\n".join([f"the program itself failed, with {type(error).__name__}, at", *came_from[-_FRAMES_SHOWN:]]),
+        next_step="Please report this, with the lines above: it is a bug. After an apply, look at its outcome.",
+    )
 
 
 def show_error(error: ReconcilerError) -> None:

@@ -21,6 +21,7 @@ from reconciler.cli.plan import exit_code as plan_exit_code
 from reconciler.cli.plan import make
 from reconciler.cli.show import LINES_SHOWN, render
 from reconciler.core import outcome as outcome_file
+from reconciler.core.model import Progress
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.errors import ExitCode, Paused
@@ -31,7 +32,7 @@ from reconciler.settings import Settings, settings_here
 T = TypeVar("T")
 
 MAX_PARALLEL = 100
-"""Actions under way at a time, where nothing else is said: a whole batch. The client decides on the calls."""
+"""Actions under way at a time, where nothing else is said: a batch of runs/durable.py. The client decides on calls."""
 
 
 @dataclass(slots=True)
@@ -75,12 +76,18 @@ def command(*, plan: str | None, asked: Asked, auto_approve: bool, max_parallel:
     if settings.paused:
         raise Paused("nothing is written: RECONCILER_PAUSED is set", next_step="Unset it, then run this again.")
     run = _Run(settings, store, max_parallel=max_parallel, as_json=as_json)
-    with run.allowed_to_write():
-        run.settle()
-        if named is not None:
-            return run.carry_out(named)
-        made = _make_and_ask(settings, asked, auto_approve=auto_approve, as_json=as_json)
-        return made if isinstance(made, int) else run.carry_out(made)
+    try:
+        with run.allowed_to_write():
+            run.settle()
+            if named is not None:
+                return run.carry_out(named)
+            made = _make_and_ask(settings, asked, auto_approve=auto_approve, as_json=as_json)
+            return made if isinstance(made, int) else run.carry_out(made)
+    except (click.Abort, KeyboardInterrupt):
+        if not run.wrote:
+            raise
+        click.echo("Interrupted. Nothing more was written to Intercom; what was is in the outcome.", err=True)
+        return ExitCode.PARTIAL
 
 
 def _make_and_ask(settings: Settings, asked: Asked, *, auto_approve: bool, as_json: bool) -> Plan | int:
@@ -105,29 +112,30 @@ class _Run:
         self._as_json = as_json
         self._stopping = Stopping()
         self._settled: dict[str, Plan] = {}
+        self._progress: Progress | None = None
+        self.wrote = False
+        """Whether anything may have been written by now."""
 
     @contextmanager
     def allowed_to_write(self) -> Iterator[None]:
         """Nobody else applies while the block lasts, and whatever is begun is recorded."""
         rules = controller.read_rules(self._settings.rules)
-        with (
-            terminal.showing_progress() as progress,
-            controller.allowed_to_write(
-                controller.open_state(self._settings),
-                holder=f"process {os.getpid()} on {socket.gethostname()}",
-                store=self._store,
-                open_writer=lambda: controller.open_target(self._settings, rules),
-                now=_now,
-                max_parallel=self._max_parallel,
-                progress=progress,
-                stop=self._stopping.reason,
-            ),
+        with controller.allowed_to_write(
+            controller.open_state(self._settings),
+            holder=f"process {os.getpid()} on {socket.gethostname()}",
+            store=self._store,
+            open_writer=lambda: controller.open_target(self._settings, rules),
+            now=_now,
+            max_parallel=self._max_parallel,
+            progress=self._report,
+            stop=self._stopping.reason,
         ):
             yield
 
     def settle(self) -> None:
         """Bring what was interrupted to its end, and show it."""
         for made in self._await(controller.settle(now=_now)):
+            self.wrote = True
             self._settled[made.id] = made
             click.echo(f"Plan {made.id} had been interrupted; it was brought to its end.", err=True)
             self._show(made)
@@ -138,6 +146,7 @@ class _Run:
             if self._store.has_outcome(made.id) or not self._await(controller.apply_durably(made)):
                 click.echo(f"Plan {made.id} was applied already. Nothing was written.", err=True)
                 return ExitCode.DONE
+            self.wrote = True
             self._show(made)
         return exit_code(self._store.get_outcome(made.id), self._stopping)
 
@@ -146,7 +155,13 @@ class _Run:
             with _signals_noted(self._stopping):
                 return await work
 
-        return asyncio.run(noting_signals())
+        # Bars are drawn while something is written, and no longer: they would wipe the question off the screen.
+        with terminal.showing_progress() as self._progress:
+            return asyncio.run(noting_signals())
+
+    def _report(self, stage: str, done: int, total: int | None) -> None:
+        if self._progress is not None:
+            self._progress(stage, done, total)
 
     def _show(self, made: Plan) -> None:
         run = self._store.get_outcome(made.id)

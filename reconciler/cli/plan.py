@@ -69,6 +69,8 @@ def write(path: Path, data: bytes) -> None:
     """Write a file for the person who asked for it; readable by them alone, since plans hold personal data."""
     try:
         path.touch(mode=0o600)
+        if path.is_file():  # not a pipe or a terminal
+            path.chmod(0o600)  # it may have been there, for all to read
         path.write_bytes(data)
     except OSError as error:
         raise ReconcilerError(

@@ -67,10 +67,11 @@ def _sentence(do: Do, planned: int, allowed: int, live: int, limit: ClassLimit) 
         if allowed == limit.hard
         else f"over {limit.percent:g}% (floor {limit.floor})"
     )
-    return (
-        f"{planned} to {do} is {share}, {over}: {allowed} allowed by limits.yaml, {do}. "
-        f"Accept it with: --accept {do}={planned} --reason TEXT"
-    )
+    if limit.hard is not None and planned > limit.hard:
+        way_out = f"Nothing lifts a hard limit; plan fewer at a time with --limit {limit.hard}"
+    else:
+        way_out = f"Accept it with: --accept {do}={planned} --reason TEXT"
+    return f"{planned} to {do} is {share}, {over}: {allowed} allowed by limits.yaml, {do}. {way_out}"
 
 
 def refusals(source: SourceData, *, last_good: LastGood | None, limits: Limits, accepted: Accepted) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Apply as a durable workflow: a run that is killed is taken up again, on whichever machine, and sends nothing twice.
+"""Apply as a durable workflow: a run that is killed is taken up again, on whichever machine, by reading back first.
 
 The workflow's id is the plan's, so a plan runs once. It holds the plan itself, so that a machine whose disk is empty
 can go on. Actions go in batches; each batch has two checkpoints (https://docs.dbos.dev): `begin` names the
@@ -34,8 +34,8 @@ SHAPE = "1"
 """The order and meaning of the checkpoints. A run of another shape cannot be taken up, only closed."""
 
 BATCH = 100
-"""Actions between two checkpoints. All of them are under way at once, so that at a latency of half a second it is still
-Intercom's limit that sets the rate (167 a second); with 50 it would be the latency.
+"""Actions between two checkpoints. The next batch waits for the slowest action of this one: with 100 that wait is
+hidden behind Intercom's limit (167 calls a second) up to a latency of half a second, with 50 up to a quarter.
 """
 
 

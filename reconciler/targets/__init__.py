@@ -12,6 +12,11 @@ from reconciler.core.model import Contact, Progress, Workspace
 class Reader(Protocol):
     """What a planner may ask. Every method raises TargetError, and none changes anything."""
 
+    @property
+    def version(self) -> str:
+        """The version of the interface that is spoken, for the plan's header."""
+        ...
+
     async def workspace(self) -> Workspace:
         """Whose workspace the token opens."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,13 @@ import pytest
 
 from reconciler.simulator import Options, RunningSimulator, Simulator
 from tests.cli.support import Place, seeded
+
+
+@pytest.fixture(autouse=True)
+def engine_without_a_log() -> Iterator[None]:
+    """The durable engine keeps the stderr that it found first, and pytest gives every test another one."""
+    yield
+    logging.getLogger("dbos").handlers.clear()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,8 +34,11 @@ DEMO = REPOSITORY / "reconciler" / "cli" / "demo"
 TOKEN = "canary-token-5e1f"
 """The token of every command here; no output may hold it."""
 
-SECONDS = 30.0
+SECONDS = 20.0
 """Longer than this no command may take."""
+
+HESITATION = 0.2
+"""Seconds between a question and its answer. A Ctrl-C right before the program waits for input waits with it."""
 
 COLUMNS, ROWS = 80, 24
 
@@ -217,6 +220,15 @@ class Place:
                 raise AssertionError(f"only {len(self.effects())} effects; {process.communicate()}")
             time.sleep(0.01)
 
+    def wait_for_calls(self, count: int, process: subprocess.Popen[str]) -> None:
+        """Until so many calls in all have been answered."""
+        until = time.monotonic() + SECONDS
+        while len(self.simulator.calls) < count:
+            if process.poll() is not None or time.monotonic() > until:
+                process.kill()
+                raise AssertionError(f"only {len(self.simulator.calls)} calls; {process.communicate()}")
+            time.sleep(0.01)
+
 
 def seeded(options: Options | None = None) -> Simulator:
     """The drifted workspace of `reconcile demo`."""
@@ -237,21 +249,21 @@ def ended(process: subprocess.Popen[str]) -> Done:
 
 
 def in_terminal(
-    place: Place, *arguments: str, answer: str | None = None, columns: int = COLUMNS, **environ: str
+    place: Place, *arguments: str, answer: str | None = None, environ: Mapping[str, str] | None = None
 ) -> Done:
     """Run a command at a terminal: stdin and stderr are one, stdout another, so that they can be told apart.
 
     answer: typed once stderr shows a question that ends in `: `.
     """
-    out, err = _Terminal(columns), _Terminal(columns)
+    out, err = _Terminal(), _Terminal()
     process = subprocess.Popen(
-        [sys.executable, "-m", "reconciler.cli", *arguments],
+        # With stdin as its controlling terminal, so that Ctrl-C is a signal.
+        ["setsid", "--ctty", sys.executable, "-m", "reconciler.cli", *arguments],
         cwd=place.folder,
-        env={**place.environment(), "TERM": "xterm", **environ},
+        env={**place.environment(), "TERM": "xterm", **(environ or {})},
         stdin=err.inner,
         stdout=out.inner,
         stderr=err.inner,
-        start_new_session=True,
     )
     try:
         _watch(process, out, err, answer)
@@ -266,9 +278,9 @@ def in_terminal(
 class _Terminal:
     """Both ends of a pseudo-terminal."""
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self) -> None:
         self.outer, self.inner = pty.openpty()
-        fcntl.ioctl(self.inner, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
+        fcntl.ioctl(self.inner, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.seen = b""
 
     def text(self) -> str:
@@ -293,11 +305,9 @@ def _watch(process: subprocess.Popen[bytes], out: _Terminal, err: _Terminal, ans
             for key, _ in readable:
                 key.data.seen += os.read(key.fd, 65_536)
             if answer is not None and err.seen.rstrip(b"\x1b[?25h").endswith(b": "):
+                time.sleep(HESITATION)
                 os.write(err.outer, answer.encode())
                 answer = None
             if over and not readable:
                 return
     raise AssertionError(f"not over after {SECONDS} s; stderr: {err.text()}")
-
-
-Check = Callable[[Place], None]

@@ -127,7 +127,7 @@ def test_what_may_be_asked() -> None:
 def test_a_reader_cannot_write() -> None:
     """The planner is handed a reader: no method of it changes anything."""
     offered = {name for name in dir(IntercomReader) if not name.startswith("_")}
-    assert offered == {"workspace", "snapshot", "open_conversations"}
+    assert offered == {"version", "workspace", "snapshot", "open_conversations"}
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=KINDS)

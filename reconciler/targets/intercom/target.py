@@ -20,6 +20,7 @@ from reconciler.targets.intercom.execute import execute
 from reconciler.targets.intercom.readback import look
 from reconciler.targets.intercom.retry import Patience
 from reconciler.targets.intercom.snapshot import count_open_conversations, read_by_list
+from reconciler.targets.intercom.wire import VERSION
 
 
 class IntercomReader:
@@ -28,6 +29,11 @@ class IntercomReader:
     def __init__(self, client: IntercomClient, *, owned: frozenset[str]) -> None:
         self._client = client
         self._owned = owned
+
+    @property
+    def version(self) -> str:
+        """Intercom's API version, as every call names it."""
+        return VERSION
 
     async def workspace(self) -> Workspace:
         """Whose workspace the token opens. Raises TargetError, as does every method here."""
