@@ -10,20 +10,23 @@ One checkpoint for each action would cost thirty times as much and keep the run 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, SetWorkflowID, WorkflowHandleAsync
+from dbos import error as dbos_error
+from sqlalchemy.exc import SQLAlchemyError
 
 from reconciler.core import plan as plan_file
 from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import Progress
 from reconciler.core.plan import Plan
-from reconciler.errors import StateError
+from reconciler.errors import ReconcilerError, StateError
 from reconciler.runs.apply import Run, Stop, check_runnable, check_workspace, ended
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
@@ -65,9 +68,18 @@ class Job:
     """This process, for `begin`: no two may ever have the same name."""
 
 
+class _Unfinished(BaseException):
+    """Leaves a workflow so that the engine keeps it as interrupted.
+
+    An `Exception` would end it for good: what was sent would never be read back, nor its outcome be known.
+    """
+
+
 _job: Job | None = None
 _closing: dict[str, str] = {}
 """Plans that are closed rather than carried on, each with the reason."""
+_failed: dict[str, Exception] = {}
+"""Plans whose run cannot go on in this process, each with the error."""
 
 
 @contextmanager
@@ -78,9 +90,10 @@ def engine(database: StateDatabase, job: Job) -> Iterator[None]:
         config={
             "name": "reconciler",
             "system_database_url": database.engine_url(),
+            "db_engine_kwargs": {"hide_parameters": True},  # a failed statement is logged: never with people in it
             "application_version": SHAPE,
             "executor_id": job.process,
-            "log_level": "ERROR",
+            "log_level": "CRITICAL",  # its tracebacks hold the texts of errors; what is raised, we say ourselves
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": 0.1,  # also how long leaving takes
         }
@@ -109,9 +122,10 @@ async def apply_durably(plan: Plan) -> None:
     # What would keep the outcome from being stored at the end must come to light before anything is sent.
     job.store.latest_digest()
     job.store.put_plan(plan)
-    with SetWorkflowID(plan.id):
+    with _trouble(), SetWorkflowID(plan.id):
         handle = await DBOS.start_workflow_async(_apply, plan_file.encode(plan).decode())
-    await handle.get_result()
+    await _end_of(handle, plan)
+    await _see_it_stored(plan)
 
 
 async def interrupted() -> tuple[Plan, ...]:
@@ -119,7 +133,8 @@ async def interrupted() -> tuple[Plan, ...]:
 
     Only the holder of the lock may ask: whatever is unfinished then, nobody is at work on.
     """
-    found = await DBOS.list_workflows_async(status=["PENDING", "ENQUEUED"], name=WORKFLOW)
+    with _trouble():
+        found = await DBOS.list_workflows_async(status=["PENDING", "ENQUEUED"], name=WORKFLOW)
     texts = [one.input["args"][0] for one in found if one.input is not None]
     return tuple(plan_file.decode(text.encode(), where="the state database") for text in sorted(texts))
 
@@ -133,15 +148,68 @@ async def take_up(plan: Plan, *, close_because: str | None = None) -> None:
         await check_workspace(plan, writer)
     if close_because is not None:
         _closing[plan.id] = close_because
-    handle: Any = await DBOS.resume_workflow_async(plan.id, queue_name=_RECOVERY)
-    await handle.get_result(polling_interval_sec=0.1)
+    with _trouble():
+        handle = await DBOS.resume_workflow_async(plan.id, queue_name=_RECOVERY)
+    await _end_of(handle, plan)
     _closing.pop(plan.id, None)
+    await _see_it_stored(plan)
 
 
 async def was_carried_out(plan: Plan) -> bool:
-    """Whether this plan has been applied to its end, on any machine."""
-    status = await DBOS.get_workflow_status_async(plan.id)
-    return status is not None and status.status == "SUCCESS"
+    """Whether this plan has been applied to its end, on any machine.
+
+    Its outcome is put back then where a wiped disk has lost it or a full one had no room; raises PlanError or
+    ReconcilerError where that fails.
+    """
+    with _trouble():
+        status = await DBOS.get_workflow_status_async(plan.id)
+    if status is None or status.status != "SUCCESS":
+        return False
+    if status.input is not None:
+        await _see_it_stored(plan_file.decode(status.input["args"][0].encode(), where="the state database"))
+    return True
+
+
+async def _end_of(handle: WorkflowHandleAsync[None], plan: Plan) -> None:
+    """Wait until the run is over. Raises what keeps it from going on in this process."""
+    over = asyncio.create_task(handle.get_result(polling_interval_sec=0.1))
+    while not over.done() and plan.id not in _failed:
+        await asyncio.wait({over}, timeout=0.1)
+    error = _failed.pop(plan.id, None)
+    if error is not None:
+        over.cancel()
+        await asyncio.gather(over, return_exceptions=True)
+    with _trouble():
+        if error is not None:
+            raise error
+        await over
+
+
+@contextmanager
+def _trouble() -> Iterator[None]:
+    """Turns what the engine and its database raise into an error of ours."""
+    try:
+        yield
+    except (SQLAlchemyError, dbos_error.DBOSException) as error:
+        raise StateError(
+            f"the durable engine failed in the state database: {type(error).__name__}",
+            next_step="See that the database RECONCILER_STATE_URL names is up and has room. The next `reconcile apply` "
+            "reads back what this run may have sent, and goes on.",
+        ) from error
+
+
+async def _see_it_stored(plan: Plan) -> None:
+    """Store the outcome of a run that is over, as its checkpoints tell it, unless it is stored."""
+    job = _the_job()
+    if job.store.has_outcome(plan.id):
+        return
+    with _trouble():
+        steps = await DBOS.list_workflow_steps_async(plan.id)
+    outputs: dict[str, Any] = {step["function_name"]: step["output"] for step in steps}
+    run = Run(plan, now=job.now, max_parallel=job.max_parallel, progress=job.progress, stop=job.stop)
+    for number, _ in enumerate(run.batches(BATCH)):
+        run.know(msgspec.json.decode(outputs[f"send-{number}"], type=Sent).outcomes)
+    await _store(plan, run.in_plan_order(), outputs["start"])
 
 
 def _the_job() -> Job:
@@ -152,9 +220,18 @@ def _the_job() -> Job:
 
 @DBOS.workflow(name=WORKFLOW)
 async def _apply(encoded: str) -> None:
-    """One plan, batch by batch. Everything between two checkpoints may run again after a crash."""
-    job = _the_job()
+    """One plan, from whichever checkpoint on."""
     plan = plan_file.decode(encoded.encode(), where="the state database")
+    try:
+        await _batch_by_batch(plan)
+    except Exception as error:
+        _failed[plan.id] = error
+        raise _Unfinished from error
+
+
+async def _batch_by_batch(plan: Plan) -> None:
+    """Everything between two checkpoints may run again after a crash."""
+    job = _the_job()
     run = Run(plan, now=job.now, max_parallel=job.max_parallel, progress=job.progress, stop=job.stop)
     started_at = await DBOS.run_step_async({"name": "start"}, _time_now)
     async with job.open_writer() as writer:
@@ -168,7 +245,9 @@ async def _apply(encoded: str) -> None:
             run.know(checkpoint.outcomes)
             if checkpoint.stopped is not None:
                 run.halt(checkpoint.stopped)
-    await DBOS.run_step_async({"name": "store"}, _store, plan, run.in_plan_order(), started_at)
+    # Where it cannot be stored now the run is over all the same: `_see_it_stored` tries again, and tells.
+    with suppress(ReconcilerError):
+        await DBOS.run_step_async({"name": "store"}, _store, plan, run.in_plan_order(), started_at)
 
 
 async def _time_now() -> str:

@@ -69,6 +69,8 @@ class StateDatabase:
         self.url = _checked(url)
         self._engine = _engine(self.url)
         self._ready = False
+        self._file = Path(self.url.database or "").absolute()
+        self._made: tuple[int, int] | None = None
 
     @property
     def place(self) -> str:
@@ -85,6 +87,7 @@ class StateDatabase:
         try:
             if not self._ready:
                 self._make()
+            self._check_file()
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
@@ -113,7 +116,28 @@ class StateDatabase:
                     next_step="Name another place with RECONCILER_STATE_URL.",
                 ) from error
         _TABLES.create_all(self._engine)
+        self._made = self._identity()
         self._ready = True
+
+    def _check_file(self) -> None:
+        """An SQLite file that was replaced or deleted can still be used by who has it open, and by nobody else: a pause
+        that others set would go unseen.
+        """
+        if self._made is not None and self._identity() != self._made:
+            raise StateError(
+                f"the state database ({self.place}) was replaced or deleted while it was in use",
+                next_step="Put the file back, or let this run end before you change it.",
+            )
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which file it is on this machine; None where it is none."""
+        if self.url.get_backend_name() != "sqlite":
+            return None
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 def _checked(url: str) -> URL:

@@ -113,10 +113,21 @@ class PlanStore:
     def last_good(self, *, target: str | None = None) -> Plan | None:
         """The newest plan that might be applied and met every source guard (of this target, where one is named).
 
-        What it read is what the next run's sources are measured against.
+        What it read is what the next run's sources are measured against. Plans of another release are passed over;
+        raises PlanUnreadable for one that was changed or cut.
         """
-        plans = (self._plan(plan_id) for plan_id in reversed(self.list_ids()))
-        return next((plan for plan in plans if _is_good(plan) and target in {None, plan.target}), None)
+        for plan_id in reversed(self.list_ids()):
+            name = f"{plan_id}.json"
+            data = self._place.get(name)
+            try:
+                plan = plan_file.decode(data, where=self._place.path_of(name))
+            except PlanUnreadable:
+                if sealed.is_whole(data):
+                    continue
+                raise
+            if _is_good(plan) and target in {None, plan.target}:
+                return plan
+        return None
 
     def _ids(self) -> list[str]:
         """The ids of all plans that have a record here: a plan that came as a file leaves its outcome alone."""

@@ -68,7 +68,7 @@ def refuse_twins(world: World, *, external_id: str | None, email: str | None, bu
     identity (intercom.com/help/en/articles/268). `but` is the contact itself.
     """
     holders = [one for one in _holders(world, external_id, email) if one.id != but and one.role == "user"]
-    if any(one.state == "blocked" for one in holders):
+    if any(one.state == "blocked" for one in holders) and not world.blocked_as_archived:
         raise errors.blocked()
     for one in holders:
         if one.state == "live":

@@ -41,7 +41,8 @@ class Options:
     limit, window: calls allowed per so many seconds.  neighbour: calls per window that other apps eat, evenly.
     latency: seconds every call takes, and the most that chance adds to them.  lag: seconds search is behind writes.
     faults: probability of each.  hold: seconds a timeout holds the connection before it is aborted.
-    unblock_endpoint: serve POST /contacts/{id}/unblock, which Intercom does not.
+    unblock_endpoint: serve POST /contacts/{id}/unblock, which Intercom does not.  blocked_as_archived: a duplicate of a
+    blocked person is refused like one of an archived one, with the id (no source says which of the two comes first).
     deletion_hold: seconds a deleted contact keeps its identifiers (about 7 days, from a single unofficial source).
     max_calls: calls the log keeps.  max_body: bytes.
     """
@@ -57,6 +58,7 @@ class Options:
     hold: float = 30.0
     random_seed: int = 0
     unblock_endpoint: bool = False
+    blocked_as_archived: bool = False
     deletion_hold: float = 7 * 86_400.0
     max_calls: int = 1_000_000
     max_body: int = 1_048_576
@@ -140,6 +142,7 @@ class Simulator:
             seed=options.random_seed,
             lag=options.lag,
             deletion_hold=options.deletion_hold,
+            blocked_as_archived=options.blocked_as_archived,
         )
         self.search = Searcher(self.world)
         self.window = RateWindow(limit=options.limit, window=options.window, neighbour=options.neighbour)

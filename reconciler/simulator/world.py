@@ -34,16 +34,24 @@ class Workspace:
 
 class World:
     """clock: unix seconds.  seed: the ids.  lag: seconds search is behind.  deletion_hold: seconds a deleted contact
-    keeps its identifiers.
+    keeps its identifiers.  blocked_as_archived: see `Options`.
     """
 
     def __init__(
-        self, workspace: Workspace, *, clock: Callable[[], float], seed: int, lag: float, deletion_hold: float
+        self,
+        workspace: Workspace,
+        *,
+        clock: Callable[[], float],
+        seed: int,
+        lag: float,
+        deletion_hold: float,
+        blocked_as_archived: bool = False,
     ) -> None:
         self.workspace = workspace
         self.zone = ZoneInfo(workspace.timezone)
         self.clock = clock
         self.deletion_hold = deletion_hold
+        self.blocked_as_archived = blocked_as_archived
         self._seed = seed
         self.people = People(workspace_id=workspace.id, lag=lag)
         self.admins = {ADMIN.id: ADMIN}

@@ -48,7 +48,7 @@ def test_yes_applies(own_place: Place) -> None:
     assert done.out.endswith("❌ Failed: 0\n")
 
 
-@pytest.mark.parametrize("answer", ["y\n", "no\n", "\n", "yes please\n"], ids=repr)
+@pytest.mark.parametrize("answer", ["y\n", "\n", "yes please\n"], ids=repr)
 def test_every_other_answer_writes_nothing(answer: str, place: Place) -> None:
     """The plan stays, for whoever wants to apply it later."""
     done = in_terminal(place, "apply", answer=answer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from reconciler.core.plan import Plan
 from reconciler.runs import durable
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
-from reconciler.simulator import Options, Simulator, build_app
+from reconciler.simulator import Call, Options, Simulator, build_app
 from reconciler.targets.intercom import IntercomTarget
 from tests.report.plans import make_plan
 from tests.targets.support import START, TOKEN
@@ -74,10 +74,10 @@ class Scene:
         return PlanStore(str(self.plans)).get_outcome(self.plan.id)
 
 
-def new_scene(folder: Path, state_url: str) -> Scene:
-    """Every kind of action, and nothing done yet."""
+def new_scene(folder: Path, state_url: str, *, latency: tuple[float, float] = (0.0, 0.0)) -> Scene:
+    """Every kind of action, and nothing done yet. latency: seconds of each call, and the most that chance adds."""
     simulator = Simulator(
-        Options(token=TOKEN),
+        Options(token=TOKEN, latency=latency),
         clock=time.time,
         reset_error=httpx.ReadError,
         timeout_error=httpx.ReadTimeout,
@@ -93,10 +93,21 @@ def new_scene(folder: Path, state_url: str) -> Scene:
     return Scene(simulator, plan, state_url, folder / "plans")
 
 
-def session(scene: Scene, death: Death, *, close_because: str | None = None) -> bool:
-    """One process: settles what it finds, else begins the plan. False where it died."""
+def session(
+    scene: Scene,
+    death: Death,
+    *,
+    close_because: str | None = None,
+    watch: Callable[[Call, str], None] = lambda _call, _phase: None,
+) -> bool:
+    """One process: settles what it finds, else begins the plan. False where it died. watch: sees each call twice."""
     scene.sessions += 1
-    scene.simulator.hook = lambda _call, _phase: death.boundary()
+
+    def hook(call: Call, phase: str) -> None:
+        watch(call, phase)
+        death.boundary()
+
+    scene.simulator.hook = hook
     database = StateDatabase(scene.state_url)
     job = durable.Job(
         open_writer=lambda: IntercomTarget(

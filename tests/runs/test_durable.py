@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ReconcilerError, StateError
 from reconciler.runs.store import PlanStore
+from reconciler.simulator import Call
 from tests.runs.crashes import Death, Scene, new_scene, session
 from tests.support.campaign import NIGHTLY
 from tests.targets.test_faults_campaign import Night, differences, flagged
 
-BOUNDARIES = range(1, 51)
+BOUNDARIES = range(1, 57)
 """Every moment at which an uninterrupted run can die: `test_the_boundaries_are_all_there_are` counts them."""
 
 PAIRS = [(one, two) for one in BOUNDARIES for two in BOUNDARIES]
@@ -94,3 +98,71 @@ def test_a_wiped_disk(tmp_path: Path) -> None:
     assert session(scene, Death(None))
     check(scene)
     assert PlanStore(str(scene.plans)).get_plan(scene.plan.id) == scene.plan
+
+
+def test_an_outcome_that_was_lost_is_put_back(tmp_path: Path) -> None:
+    """The disk was wiped after the end: whoever applies the plan again learns that it was, and what became of it."""
+    scene = new_scene(tmp_path, sqlite(tmp_path))
+    assert session(scene, Death(None))
+    before = scene.outcome()
+    shutil.rmtree(scene.plans)
+    calls = len(scene.simulator.calls)
+    assert session(scene, Death(None))
+    assert scene.outcome().outcomes == before.outcomes
+    assert scene.outcome().started_at == before.started_at
+    assert len(scene.simulator.calls) == calls
+
+
+def test_an_outcome_that_could_not_be_stored_is_stored_later(tmp_path: Path) -> None:
+    """A disk that is full by the end of the run is an error that names the place; with room again, nothing is lost."""
+    scene = new_scene(tmp_path, sqlite(tmp_path))
+
+    def take_the_place(call: Call, _phase: object) -> None:
+        if call.path == "/contacts" and scene.plans.is_dir():
+            scene.plans.rename(tmp_path / "moved")
+            scene.plans.write_bytes(b"no folder")
+
+    with pytest.raises(ReconcilerError, match=str(scene.plans)):
+        session(scene, Death(None), watch=take_the_place)
+    calls = len(scene.simulator.calls)
+    scene.plans.unlink()
+    assert session(scene, Death(None))
+    check(scene)
+    assert len(scene.simulator.calls) == calls
+
+
+FULL = """
+CREATE TRIGGER full BEFORE INSERT ON operation_outputs WHEN NEW.function_name LIKE '{}%'
+BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END
+"""
+"""Stands in for a disk that has no room for a checkpoint."""
+
+
+@pytest.mark.parametrize(("checkpoint", "sends"), [("start", False), ("begin", False), ("send", True), ("store", True)])
+def test_a_checkpoint_that_cannot_be_written(checkpoint: str, sends: bool, tmp_path: Path) -> None:
+    """It is an error, again and again, and the run stays interrupted: with room again, it is brought to its end (A11).
+
+    Nothing is sent before it is on record that it may be.
+    """
+    scene = new_scene(tmp_path, sqlite(tmp_path))
+    full = FULL.format(checkpoint)
+
+    def fill(call: Call, phase: str) -> None:
+        if call.number == 1 and phase == "before":
+            execute(tmp_path, full)
+
+    with pytest.raises(StateError, match="durable engine failed") as caught:
+        session(scene, Death(None), watch=fill)
+    assert "example.org" not in str(caught.value)
+    assert any(call.effect for call in scene.simulator.calls) == sends
+    with pytest.raises(StateError, match="durable engine failed"):
+        session(scene, Death(None))
+    execute(tmp_path, "DROP TRIGGER full")
+    assert session(scene, Death(None))
+    check(scene)
+
+
+def execute(folder: Path, statement: str) -> None:
+    """One statement in the state database."""
+    with closing(sqlite3.connect(folder / "state.sqlite")) as connection, connection:
+        connection.execute(statement)

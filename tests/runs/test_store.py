@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -387,3 +388,18 @@ def test_place_that_is_not_there_yet() -> None:
     """An address of object storage is refused by name, never taken for a folder."""
     with pytest.raises(SettingsError, match="RECONCILER_PLANS"):
         PlanStore("s3://bucket/plans")
+
+
+def test_the_baseline_passes_over_plans_of_another_release(tmp_path: Path) -> None:
+    """After an upgrade the old plans are whole, and of no use: the next plan must be made all the same."""
+    store = PlanStore(str(tmp_path))
+    plan = make_plan()
+    store.put_plan(plan)
+    body = plan_file.encode(plan).replace(b'"reconciler.plan/1"', b'"reconciler.plan/9"', 1)
+    unsealed = body[: body.rindex(b'"sha256:')]
+    resealed = unsealed + b'"sha256:' + sha256(unsealed).hexdigest().encode() + b'"}\n'
+    (tmp_path / f"{plan.id}.json").write_bytes(resealed)
+    assert store.last_good() is None
+    (tmp_path / f"{plan.id}.json").write_bytes(resealed.replace(b'"contacts"', b'"cantacts"', 1))
+    with pytest.raises(PlanUnreadable):
+        store.last_good()

@@ -428,22 +428,6 @@ def test_a_dropped_value_is_named() -> None:
     assert outcome.read_back["custom_attributes.region"] == "WESTERN"
 
 
-CONFLICTS = [
-    ("A contact matching those details already exists with id=5ba6", "Contact 5ba6, live,"),
-    ("An archived contact matching those details already exists with id=5ba6", "Contact 5ba6, archived,"),
-    ("Multiple existing users match this email address", "Another contact"),
-]
-
-
-@pytest.mark.parametrize(("message", "says"), CONFLICTS)
-def test_a_conflict_names_who_holds_the_identifiers(message: str, says: str) -> None:
-    """The 409's text is the only way to an archived contact's id; nothing is tried on our own."""
-    outcome, intercom = act(CREATE, refusal(409, "conflict", message))
-    assert (outcome.outcome, outcome.code, outcome.request_id) == ("failed", "conflict", "req-1")
-    assert outcome.says.startswith(says)
-    assert len(intercom.requests) == 1
-
-
 def test_a_blocked_person_is_for_people_to_unblock() -> None:
     """No call exists for it in any version."""
     outcome, _ = act(CREATE, refusal(400, "not_restorable", "This user was blocked and cannot be recreated"))

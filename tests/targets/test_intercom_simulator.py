@@ -127,7 +127,8 @@ def test_what_may_be_asked() -> None:
 def test_a_reader_cannot_write() -> None:
     """The planner is handed a reader: no method of it changes anything."""
     offered = {name for name in dir(IntercomReader) if not name.startswith("_")}
-    assert offered == {"version", "workspace", "snapshot", "open_conversations"}
+    reads = {"version", "workspace", "snapshot", "open_conversations", "check_attributes", "attributes_missing"}
+    assert offered == reads
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=KINDS)
@@ -177,14 +178,14 @@ def test_no_single_fault_makes_a_difference(action: Action, fault: Fault) -> Non
 REFUSALS: list[tuple[str, Action, Verdict, str | None, str]] = [
     (
         "a live duplicate",
-        Action(id="1", do="create", set={"external_id": "1"}),
+        Action(id="1", do="create", set={"external_id": "1", "name": "x"}),
         "failed",
         "conflict",
         "Contact c1, live",
     ),
     (
-        "an archived duplicate",
-        Action(id="2", do="create", set={"external_id": "5"}),
+        "an archived duplicate, of another than is to be created",
+        Action(id="2", do="update", contact="c1", set={"external_id": "5"}),
         "failed",
         "conflict",
         "Contact c5, archived",

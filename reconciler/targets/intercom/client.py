@@ -158,8 +158,12 @@ class IntercomClient:
         """UnarchiveContact. Refused for merged contacts, and for those waiting to be deleted for good."""
         return await self._write("POST", f"/contacts/{segment(contact_id)}/unarchive", wire.FLAGGED)
 
+    async def unblock(self, contact_id: str) -> wire.Flagged:
+        """In no description, 2.7 to 2.16 or Preview: a NotFound says that, and nothing of the contact."""
+        return await self._write("POST", f"/contacts/{segment(contact_id)}/unblock", wire.FLAGGED)
+
     async def block(self, contact_id: str) -> wire.Flagged:
-        """BlockContact: also archives the conversations. Nothing but Intercom's own pages can undo it."""
+        """BlockContact: also archives the conversations. For sure only Intercom's own pages can undo it."""
         return await self._write("POST", f"/contacts/{segment(contact_id)}/block", wire.FLAGGED)
 
     async def delete(self, contact_id: str) -> wire.Flagged:

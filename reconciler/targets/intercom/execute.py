@@ -1,93 +1,46 @@
-"""Carrying out one action: compare, write, verify; and where an answer is lost, read back before anything is sent
-again.
-
-Intercom has neither idempotency keys nor conditional writes. So nothing here claims exactly-once: a write whose
-answer is lost is looked up by id, counted where it took, sent once more where the contact is as before, and called
-unknown in every other case.
-"""
+"""Carrying out one action: compare, write, verify, and where identifiers are taken, find out by whom."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import assert_never
 
-from reconciler.core.actions import Action, Outcome, Verdict
+from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import Scalar
-from reconciler.errors import (
-    Conflict,
-    Merged,
-    NotFound,
-    NotRestorable,
-    PlanRefused,
-    Refused,
-    ScopeMissing,
-    TargetError,
-    Unauthorized,
-    Unreachable,
-)
+from reconciler.errors import Conflict, Merged, NotFound, PlanRefused, TargetError
+from reconciler.targets.intercom.account import Account
 from reconciler.targets.intercom.client import IntercomClient
-from reconciler.targets.intercom.steps import Archive, Create, Merge, Put, Sight, Step, Unarchive, needless, unlike
+from reconciler.targets.intercom.conflicts import settle
+from reconciler.targets.intercom.steps import Archive, Create, Merge, Put, Step, Unarchive, needless, unlike
 from reconciler.targets.intercom.wire import WireContact
+from reconciler.targets.intercom.writing import refused, take
 
 ALWAYS_REREAD = ("archive", "merge", "promote")
 """What is hard or impossible to take back is compared with `expect` right before, whatever the caller asks for."""
 
 
-@dataclass(slots=True)
-class _Account:
-    """What happened so far to one action."""
-
-    action: Action
-    contact: str | None
-    calls: list[str] = field(default_factory=list)
-    sent: dict[str, Scalar] = field(default_factory=dict)
-    read_back: dict[str, Scalar] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    steps_done: int = 0
-
-    def close(
-        self, verdict: Verdict, says: str = "", *, error: TargetError | None = None, code: str | None = None
-    ) -> Outcome:
-        """The outcome, as of now."""
-        refused = error if isinstance(error, Refused) else None
-        return Outcome(
-            action=self.action.id,
-            do=self.action.do,
-            outcome=verdict,
-            contact=self.contact,
-            member=self.action.member,
-            says=" ".join([*self.notes, says]).strip(),
-            calls=tuple(self.calls),
-            sent=dict(self.sent),
-            read_back=dict(self.read_back),
-            code=code or (refused.code if refused else None),
-            request_id=refused.request_id if refused else None,
-        )
-
-
-async def execute(client: IntercomClient, action: Action, *, reread: bool) -> Outcome:
+async def execute(client: IntercomClient, action: Action, *, reread: bool, restore_archived: bool = True) -> Outcome:
     """What became of `action`.
 
     With `reread`, and always for archive, merge and promote, the contact is read first. A field of `expect` that has
     neither the expected value nor the one to be set makes the action stale; a contact that is as wanted already is
-    done, without a write.
+    done, without a write. restore_archived: whether a create that meets an archived contact may bring that one back;
+    see `conflicts`.
 
     Raises Unauthorized or ScopeMissing, with a note that lists the calls made, where no further write can succeed;
     PlanRefused for `delete`, which is no action on contacts.
     """
-    account = _Account(action=action, contact=action.contact)
+    account = Account(action=action, contact=action.contact)
     heard = client.heard_by(account.calls.append)
     try:
-        return await _carry_out(heard, account, reread=reread or action.do in ALWAYS_REREAD)
-    except (Unauthorized, ScopeMissing) as error:
-        error.add_note(f"Action {action.id}, calls so far: {', '.join(account.calls)}")
-        raise
+        return await _carry_out(
+            heard, account, reread=reread or action.do in ALWAYS_REREAD, restore_archived=restore_archived
+        )
     except TargetError as error:
-        return _refused(account, error)
+        return refused(account, error)
 
 
-async def _carry_out(client: IntercomClient, account: _Account, *, reread: bool) -> Outcome:
+async def _carry_out(client: IntercomClient, account: Account, *, reread: bool, restore_archived: bool) -> Outcome:
     action = account.action
     steps = steps_of(action, before=action.expect)
     if reread:
@@ -98,7 +51,10 @@ async def _carry_out(client: IntercomClient, account: _Account, *, reread: bool)
             before = {name: found.get(name) for name in action.expect | action.set}
             steps = [step for step in steps_of(action, before=before) if not needless(step, found)]
     for step in steps:
-        ended = await _take(client, account, step)
+        try:
+            ended = await take(client, account, step)
+        except Conflict as error:
+            return await settle(client, account, error, restore_archived=restore_archived)
         if ended is not None:
             return ended
     return account.close("done", "" if account.steps_done else "It is as wanted already; nothing was sent.")
@@ -131,7 +87,7 @@ def steps_of(action: Action, *, before: dict[str, Scalar]) -> Sequence[Step]:
             assert_never(action.do)
 
 
-async def _read_first(client: IntercomClient, account: _Account) -> WireContact | Outcome | None:
+async def _read_first(client: IntercomClient, account: Account) -> WireContact | Outcome | None:
     """The contact as it is now; None where there is none and none is needed; an Outcome where that ends the action."""
     action = account.action
     try:
@@ -155,7 +111,7 @@ async def _find(client: IntercomClient, action: Action) -> WireContact | None:
     return None if external_id is None else await client.find_by_external_id(str(external_id))
 
 
-def _unless_stale(account: _Account, found: WireContact) -> WireContact | Outcome:
+def _unless_stale(account: Account, found: WireContact) -> WireContact | Outcome:
     """The contact, or a `stale` that names the fields with neither the expected value nor the one to be set."""
     action = account.action
     account.contact = found.id
@@ -170,67 +126,3 @@ def _unless_stale(account: _Account, found: WireContact) -> WireContact | Outcom
         return found
     account.read_back = {name: found.get(name) for name in changed}
     return account.close("stale", f"{says} {', '.join(changed)}.")
-
-
-async def _take(client: IntercomClient, account: _Account, step: Step) -> Outcome | None:
-    """One write, sent twice at most; None where the contact is then as the step wants it."""
-    for again in (False, True):
-        sent_before = dict(account.sent)
-        account.sent |= step.sends
-        try:
-            sight = await step.send(client)
-        except TargetError as error:
-            if not _may_have_happened(error, again=again):
-                account.sent = sent_before if isinstance(error, Unreachable) else account.sent
-                raise
-            sight = await _look(client, step)
-            if sight.state == "before" and not again:
-                account.notes.append("An answer was lost; sent again, as a read-back showed no change.")
-                continue
-            if sight.state != "wanted":
-                return account.close("unknown", f"{error.what} Read back: {sight.says}.", error=error)
-            account.notes.append("An answer was lost; recovered by read-back.")
-        break
-    account.contact = account.contact or sight.contact
-    account.read_back |= sight.read_back
-    if sight.state != "wanted":
-        return account.close("failed", f"Intercom accepted the write, but {sight.says}.", code="not_persisted")
-    account.steps_done += 1
-    return None
-
-
-def _may_have_happened(error: TargetError, *, again: bool) -> bool:
-    """Whether a write may have taken although this came back: the answer was lost, or a repetition finds it done."""
-    lost = isinstance(error, Unreachable) and error.sent
-    return lost or (again and isinstance(error, NotFound | Merged))
-
-
-async def _look(client: IntercomClient, step: Step) -> Sight:
-    """The read-back; whatever fails in it leaves the outcome unknown, the token's end included."""
-    try:
-        return await step.look(client)
-    except TargetError as error:
-        return Sight("other", says=f"failed too ({error.what.rstrip('.')})")
-
-
-def _refused(account: _Account, error: TargetError) -> Outcome:
-    """The outcome for an error after which it is certain that this call changed nothing."""
-    if account.steps_done:
-        account.notes.append("Part of it was done before this.")
-    match error:
-        case Conflict():
-            return account.close("failed", _holder(error), error=error, code="conflict")
-        case NotRestorable():
-            return account.close("failed", f"The person was blocked. {error.next_step}", error=error)
-        case NotFound() | Merged() if not account.steps_done:
-            return account.close("stale", f"Contact {account.contact} is not there, archived or merged.", error=error)
-        case Refused():
-            return account.close("failed", error.what, error=error)
-        case _:
-            return account.close("failed", error.what, error=error, code="unreachable")
-
-
-def _holder(error: Conflict) -> str:
-    if error.contact_id is None:
-        return "Another contact, which Intercom does not name, holds these identifiers."
-    return f"Contact {error.contact_id}, {'archived' if error.archived else 'live'}, holds these identifiers."

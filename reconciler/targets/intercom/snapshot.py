@@ -92,6 +92,14 @@ class Reading(Generic[ItemT]):
         return f"{self.listed} read, {len(self.items)} of them different, {counts}"
 
 
+class Strategy(Protocol):
+    """A way to read all live contacts, ordered by id, each once. `read_by_list` is the reference for every other."""
+
+    async def __call__(self, client: IntercomClient, owned: frozenset[str], progress: Progress) -> tuple[Contact, ...]:
+        """Raises SnapshotIncomplete where what was read does not add up, and whatever the client raises."""
+        ...
+
+
 async def read_by_list(client: IntercomClient, owned: frozenset[str], progress: Progress) -> tuple[Contact, ...]:
     """All live contacts by ListContacts, ordered by id, each once. owned: names of the custom attributes to keep.
 
@@ -135,7 +143,7 @@ async def read_whole(
     Raises SnapshotIncomplete where the last reading still does not add up, or where a cursor does not lead on.
     """
     for attempt in range(1, ATTEMPTS + 1):
-        reading = await _read_once(fetch, what=what, progress=progress)
+        reading = await read_once(fetch, what=what, progress=progress)
         if reading.whole or (attempt == ATTEMPTS and reading.settled):
             return reading.items
         numbers = f"{reading.says()} (reading {attempt} of {ATTEMPTS})"
@@ -144,9 +152,10 @@ async def read_whole(
     raise _incomplete(what, numbers)
 
 
-async def _read_once(
+async def read_once(
     fetch: Callable[[str | None], Awaitable[CursorPage[ItemT]]], *, what: str, progress: Progress
 ) -> Reading[ItemT]:
+    """One pass over a paged list, whatever it adds up to. Raises SnapshotIncomplete where a cursor does not lead on."""
     items: dict[str, ItemT] = {}
     listed, first_count = 0, None
     cursors: list[str | None] = []

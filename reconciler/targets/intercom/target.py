@@ -15,20 +15,25 @@ import httpx
 
 from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import Contact, Progress, Workspace
+from reconciler.targets.intercom.attributes import AttributeGate, AttributeProblem, create_missing
 from reconciler.targets.intercom.client import MAX_IN_FLIGHT, IntercomClient
 from reconciler.targets.intercom.execute import execute
 from reconciler.targets.intercom.readback import look
 from reconciler.targets.intercom.retry import Patience
-from reconciler.targets.intercom.snapshot import count_open_conversations, read_by_list
+from reconciler.targets.intercom.snapshot import Strategy, count_open_conversations, read_by_list
 from reconciler.targets.intercom.wire import VERSION
 
 
 class IntercomReader:
-    """Implements targets.Reader. owned: names of the custom attributes that are ours, without `custom_attributes.`."""
+    """Implements targets.Reader. owned: names of the custom attributes that are ours, without `custom_attributes.`.
+    snapshot_by: how all contacts are read.
+    """
 
-    def __init__(self, client: IntercomClient, *, owned: frozenset[str]) -> None:
+    def __init__(self, client: IntercomClient, *, owned: frozenset[str], snapshot_by: Strategy = read_by_list) -> None:
+        self._snapshot_by = snapshot_by
         self._client = client
         self._owned = owned
+        self._attributes = AttributeGate(client, owned)
 
     @property
     def version(self) -> str:
@@ -41,11 +46,19 @@ class IntercomReader:
 
     async def snapshot(self, progress: Progress) -> tuple[Contact, ...]:
         """All live contacts, ordered by id, each once; or SnapshotIncomplete."""
-        return await read_by_list(self._client, self._owned, progress)
+        return await self._snapshot_by(self._client, self._owned, progress)
 
     async def open_conversations(self, contact_ids: Sequence[str], progress: Progress) -> dict[str, int]:
         """How many open conversations each of these contacts has; contacts without one are left out."""
         return await count_open_conversations(self._client, contact_ids, progress)
+
+    async def check_attributes(self) -> tuple[AttributeProblem, ...]:
+        """What is wrong with our attributes, by name. From then on, this object holds the actions that write them."""
+        return await self._attributes.check()
+
+    async def attributes_missing(self) -> tuple[str, ...]:
+        """The names of our attributes that cannot be written, in order; as `check_attributes`."""
+        return tuple(problem.name for problem in await self.check_attributes())
 
 
 class IntercomTarget(IntercomReader):
@@ -54,7 +67,9 @@ class IntercomTarget(IntercomReader):
     token, base_url: whose workspace, and where. owned: as for IntercomReader. transport: None opens the real one.
     clock: unix seconds. sleep: seconds. random: [0, 1). rate_limit: most calls per 10 s, under what Intercom's headers
     allow; None for no ceiling. reserve: share of each window that is left to other apps. max_in_flight: most calls in
-    flight; the caller may execute as many actions side by side as it likes.
+    flight; the caller may execute as many actions side by side as it likes. restore_archived: whether a create that
+    meets the member's own archived contact brings it back; else it fails, and says so. snapshot_by: as for
+    IntercomReader.
     """
 
     def __init__(
@@ -71,6 +86,8 @@ class IntercomTarget(IntercomReader):
         reserve: float = 0.0,
         max_in_flight: int = MAX_IN_FLIGHT,
         patience: Patience | None = None,
+        restore_archived: bool = True,
+        snapshot_by: Strategy = read_by_list,
     ) -> None:
         client = IntercomClient(
             token=token,
@@ -84,12 +101,13 @@ class IntercomTarget(IntercomReader):
             max_in_flight=max_in_flight,
             patience=patience,
         )
-        super().__init__(client, owned=owned)
+        super().__init__(client, owned=owned, snapshot_by=snapshot_by)
+        self._restore_archived = restore_archived
 
     @property
     def reader(self) -> IntercomReader:
         """The same workspace for somebody who only reads."""
-        return IntercomReader(self._client, owned=self._owned)
+        return IntercomReader(self._client, owned=self._owned, snapshot_by=self._snapshot_by)
 
     async def __aenter__(self) -> Self:
         return self
@@ -98,8 +116,20 @@ class IntercomTarget(IntercomReader):
         await self._client.aclose()
 
     async def execute(self, action: Action, *, reread: bool) -> Outcome:
-        """Carry out one action; see `execute.execute`. Raises Unauthorized or ScopeMissing."""
-        return await execute(self._client, action, reread=reread)
+        """Carry out one action; see `execute.execute`. Held, with nothing sent, where it would write an attribute that
+        is known not to take it. Raises Unauthorized or ScopeMissing.
+        """
+        held = self._attributes.hold(action)
+        if held is not None:
+            return held
+        outcome = await execute(self._client, action, reread=reread, restore_archived=self._restore_archived)
+        return await self._attributes.explain(action, outcome)
+
+    async def create_missing(self) -> tuple[str, ...]:
+        """Create those of our attributes that are missing; their names. Raises TargetError."""
+        created = await create_missing(self._client, await self.check_attributes())
+        await self.check_attributes()
+        return created
 
     async def look(self, action: Action) -> Outcome:
         """What became of an action, without sending anything; see `readback.look`."""

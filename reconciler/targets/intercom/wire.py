@@ -7,6 +7,7 @@ missing is an error. A new API version starts in this file.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Scalar, Workspace
+from reconciler.errors import TargetError
 
 VERSION = "2.16"
 """Sent as `Intercom-Version`; without that header the app's own default applies, or 1.0."""
@@ -23,6 +25,11 @@ PER_PAGE = 150
 
 MAX_FILTERS = 15
 """The most filters of one AND or OR group (SearchContacts, searchConversations)."""
+
+MAX_TEXT = 255
+"""Characters of a text attribute, at most (blog.nbostech.com, quoting Intercom's documentation). For name, e-mail,
+phone and external id no limit is published; nothing sound is longer than this.
+"""
 
 Id = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -210,15 +217,36 @@ def to_contact(wire: WireContact, owned: frozenset[str]) -> Contact:
     )
 
 
+class Unsendable(TargetError):
+    """A value that Intercom cannot keep. It never left, as Intercom might cut it or clear the field without a word."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(
+            f"The value of {field} cannot be sent: {why}.",
+            next_step="Correct it where it comes from, or have rules/contacts.yaml leave this field alone.",
+        )
+
+
 def to_body(fields: Mapping[str, Scalar]) -> dict[str, Any]:
-    """Our flat paths as the nested JSON of CreateContact and UpdateContact."""
+    """Our flat paths as the nested JSON of CreateContact and UpdateContact. Raises Unsendable."""
     body: dict[str, Any] = {}
     for path, value in fields.items():
+        _check(path, value)
         if path.startswith(ATTRIBUTE_PREFIX):
             body.setdefault("custom_attributes", {})[path[len(ATTRIBUTE_PREFIX) :]] = value
         else:
             body[path] = value
     return body
+
+
+def _check(field: str, value: object) -> None:
+    """Lists and objects cannot come out of our own types, but out of a plan's JSON or a new rule they could."""
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise Unsendable(field, f"it has {len(value)} characters, and {MAX_TEXT} is the most")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Unsendable(field, "it is no finite number, which JSON would turn into null")
+    if value is not None and not isinstance(value, str | int | float):
+        raise Unsendable(field, f"it is a {type(value).__name__}, and only texts, numbers and booleans can be kept")
 
 
 _CONFLICT = re.compile(r"(A|An archived) contact matching those details already exists with id=(\w+)")
