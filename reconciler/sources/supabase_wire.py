@@ -202,7 +202,7 @@ class Wire:
 
 
 _CHECK = "Check SUPABASE_URL, that it can be reached from here, then run the command again."
-_LATER = "Try again later; if it stays so, check SUPABASE_URL and the project's status page."
+_LATER = "Try again later; if it stays so, check SUPABASE_URL and the status page, then run the command again."
 SET_THE_KEY = (
     "Set SUPABASE_KEY to the service key of this project (Project Settings, API Keys: secret or service_role)."
 )

@@ -276,7 +276,7 @@ def test_calls_that_fail_leave_with_4(make_place: Callable[[Simulator], Place]) 
     place = make_place(simulator)
     place.demo_union()
     made = place.plan()
-    simulator.seed([b'{"role": "user", "external_id": "100117", "email": "quentin@example.net", "_archived": true}'])
+    simulator.seed([b'{"role": "user", "external_id": "100117", "email": "quentin@example.net", "_blocked": true}'])
     done = place.run("apply", made.id)
     assert done.code == ExitCode.PARTIAL
     assert done.out.endswith("✅ Created: 0\n🔄 Updated: 6\n🗄️ Archived: 1\n❌ Failed: 1\n")
