@@ -96,6 +96,8 @@ def _inverse(action: Action, outcome: Outcome, kept: frozenset[str]) -> Action |
         case "archive":
             old = _restorable(action.expect, action.set)
             return _made("unarchive", action, set={field: old[field] for field in old if field not in kept})
+        case "create" if not outcome.sent:
+            return None  # the contact was found there as wanted: it may be older than the run
         case "unarchive" | "create":
             return _made("archive", action, contact=outcome.contact, expect=action.set)
         case "promote" | "merge" | "delete":
