@@ -15,7 +15,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from reconciler.core.actions import Action, Outcome
-from reconciler.core.model import Workspace
+from reconciler.core.model import Workspace, silent
 from reconciler.core.plan import Digest, Inputs, Plan, Summary
 from reconciler.core.planner import timestamp
 from reconciler.runs import durable
@@ -75,10 +75,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _quiet(stage: str, done: int, total: int | None) -> None:
-    """No progress."""
-
-
 @asynccontextmanager
 async def _writer() -> AsyncIterator[Nothing]:
     yield Nothing()
@@ -87,7 +83,7 @@ async def _writer() -> AsyncIterator[Nothing]:
 async def plain(plan: Plan, store: PlanStore) -> float:
     """CPU seconds of a run in one piece, its outcome stored."""
     began = time.process_time()
-    outcomes = await apply_plan(plan, Nothing(), now=_now, max_parallel=PARALLEL, progress=_quiet, stop=lambda: None)
+    outcomes = await apply_plan(plan, Nothing(), now=_now, max_parallel=PARALLEL, progress=silent, stop=lambda: None)
     store.put_plan(plan)
     store.put_outcome(plan, outcomes, started_at=_now(), finished_at=_now())
     return time.process_time() - began
@@ -108,7 +104,7 @@ def main() -> None:
             open_writer=_writer,
             store=store,
             now=_now,
-            progress=_quiet,
+            progress=silent,
             stop=lambda: None,
             max_parallel=PARALLEL,
             process="bench",

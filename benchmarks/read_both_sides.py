@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from reconciler import controller
+from reconciler.core.model import silent
 from reconciler.settings import settings_here
-
-
-def _quiet(stage: str, done: int, total: int | None) -> None:
-    """No progress."""
 
 
 async def read() -> None:
@@ -19,7 +16,7 @@ async def read() -> None:
     source = controller.open_source(settings, rules)
     async with controller.open_target(settings, rules) as target:
         with controller.collector_paused():
-            await controller.gather(source, target.reader, _quiet)
+            await controller.gather(source, target.reader, silent)
 
 
 if __name__ == "__main__":

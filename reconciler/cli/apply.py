@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -125,7 +124,7 @@ class _Run:
             holder=f"process {os.getpid()} on {socket.gethostname()}",
             store=self._store,
             open_writer=lambda: controller.open_target(self._settings, rules),
-            now=_now,
+            now=terminal.now,
             max_parallel=self._max_parallel,
             progress=self._report,
             stop=self._stopping.reason,
@@ -134,7 +133,7 @@ class _Run:
 
     def settle(self) -> None:
         """Bring what was interrupted to its end, and show it."""
-        for made in self._await(controller.settle(now=_now)):
+        for made in self._await(controller.settle(now=terminal.now)):
             self.wrote = True
             self._settled[made.id] = made
             click.echo(f"Plan {made.id} had been interrupted; it was brought to its end.", err=True)
@@ -170,10 +169,6 @@ class _Run:
         else:
             text = outcome_text(run, width=terminal.width(), colour=terminal.in_colour(), limit_lines=LINES_SHOWN)
             click.echo(text, nl=False)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @contextmanager

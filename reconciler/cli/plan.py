@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -51,7 +50,7 @@ def make(settings: Settings, asked: Asked) -> Plan:
                     rules=rules,
                     store=PlanStore(settings.plans),
                     request=asked.request,
-                    now=lambda: datetime.now(UTC),
+                    now=terminal.now,
                     progress=progress,
                 )
 

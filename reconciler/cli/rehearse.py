@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
 
 import click
 import httpx
@@ -12,6 +11,7 @@ import msgspec
 
 from reconciler import controller
 from reconciler.cli import terminal
+from reconciler.core.model import silent
 from reconciler.core.outcome import count
 from reconciler.core.plan import Plan
 from reconciler.core.planner import Context, Scope, make_plan
@@ -67,16 +67,18 @@ async def _on_a_copy(made: Plan, world: World) -> tuple[Plan, int, int]:
     simulator.seed(_seed(world, owned))
     transport = httpx.ASGITransport(app=build_app(simulator))
     async with IntercomTarget(token="rehearsal", base_url="http://127.0.0.1", owned=owned, transport=transport) as copy:  # noqa: S106 - the stand-in takes any
-        outcomes = await apply_plan(made, copy, now=_now, max_parallel=MAX_PARALLEL, progress=_quiet, stop=lambda: None)
-        after = build_world(world.source, index(await copy.reader.snapshot(_quiet)), world.rules)
-        after = await controller.ask_about_conversations(after, copy.reader, _quiet)
+        outcomes = await apply_plan(
+            made, copy, now=terminal.now, max_parallel=MAX_PARALLEL, progress=silent, stop=lambda: None
+        )
+        after = build_world(world.source, index(await copy.reader.snapshot(silent)), world.rules)
+        after = await controller.ask_about_conversations(after, copy.reader, silent)
     members = frozenset(action.member for action in made.actions if action.member is not None)
     left = make_plan(
         after,
         Scope(only=members),
         Context(
-            now=_now(),
-            read_at=_now(),
+            now=terminal.now(),
+            read_at=terminal.now(),
             tool=controller.TOOL,
             target=made.target,
             workspace=made.workspace,
@@ -96,11 +98,3 @@ def _seed(world: World, owned: Collection[str]) -> Iterator[bytes]:
             name: value if value is None else str(value) for name, value in contact.custom_attributes.items()
         }
         yield msgspec.json.encode({key: value for key, value in line.items() if value is not None})
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _quiet(stage: str, done: int, total: int | None) -> None:
-    """The copy needs no progress bar."""

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import click
 import structlog
@@ -81,6 +82,11 @@ def _log_ends() -> Progress:
             structlog.get_logger().info(stage, count=total)
 
     return progress
+
+
+def now() -> datetime:
+    """The time, in UTC: the one clock of the command line."""
+    return datetime.now(UTC)
 
 
 def confirm(question: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from reconciler import controller
+from reconciler.cli import terminal
 from reconciler.cli.options import FORMATS, accepted_options
 from reconciler.cli.plan import exit_code, write
 from reconciler.cli.show import render
@@ -39,7 +39,7 @@ def command(*, outcome: str, accepted: Accepted, out: Path | None, form: str, as
         rules=controller.read_rules(settings.rules),
         store=store,
         accepted=accepted,
-        now=lambda: datetime.now(UTC),
+        now=terminal.now,
     )
     if out is not None:
         write(out, encode(made))

@@ -8,13 +8,10 @@ from string import Formatter
 
 import msgspec
 
-from reconciler.core.model import DesiredContact, Member, Oddity, Position, SourceData
+from reconciler.core.model import MAX_TEXT, DesiredContact, Member, Oddity, Position, SourceData
 from reconciler.core.phones import Phone, parse_phone
 from reconciler.core.rules import FieldRule, Rules
 from reconciler.core.text import fold_email
-
-MAX_TEXT = 255
-"""The longest string Intercom keeps in a custom attribute."""
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")

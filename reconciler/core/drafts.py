@@ -38,16 +38,16 @@ class Draft:
         """Have the contact give up an identifier, so that another can take it."""
         if self.contact is not None:
             self.expect[field] = self.contact.get(field)
-            self.set[field] = released(field, self.contact)
+            self.set[field] = released(field, self.contact.id)
 
     def written(self) -> Contact:
         """The contact as this would leave it."""
         return with_fields(self.contact or Contact(id="", role="user"), self.set)
 
 
-def released(field: str, contact: Contact) -> str:
+def released(field: str, contact_id: str) -> str:
     """What a contact has in place of an identifier that it gave up."""
-    return f"duplicate-{contact.id}" if field == "external_id" else f"duplicate-{contact.id}@{RELEASED_DOMAIN}"
+    return f"duplicate-{contact_id}" if field == "external_id" else f"duplicate-{contact_id}@{RELEASED_DOMAIN}"
 
 
 def drafts_of_case(case: Case, answers: list[Ruling]) -> list[Draft]:

@@ -13,8 +13,18 @@ Scalar: TypeAlias = str | int | float | bool | None
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 """How a long read reports: what is being read, how many so far, of how many (None where nobody knows yet)."""
 
+
+def silent(stage: str, done: int, total: int | None) -> None:
+    """A Progress for whoever does not want to know."""
+
+
 Severity: TypeAlias = Literal["fixable", "review", "info"]
 """`fixable`: an action of the plan mends it · `review`: a person has to decide · `info`: worth knowing."""
+
+MAX_TEXT = 255
+"""Characters of a text attribute, at most (blog.nbostech.com, quoting Intercom's documentation). For name, e-mail,
+phone and external id no limit is published; nothing sound is longer than this.
+"""
 
 ATTRIBUTE_PREFIX = "custom_attributes."
 

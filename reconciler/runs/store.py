@@ -117,12 +117,10 @@ class PlanStore:
         raises PlanUnreadable for one that was changed or cut.
         """
         for plan_id in reversed(self.list_ids()):
-            name = f"{plan_id}.json"
-            data = self._place.get(name)
             try:
-                plan = plan_file.decode(data, where=self._place.path_of(name))
+                plan = self._plan(plan_id)
             except PlanUnreadable:
-                if sealed.is_whole(data):
+                if self._is_of_another_release(plan_id):
                     continue
                 raise
             if _is_good(plan) and target in {None, plan.target}:
@@ -161,6 +159,15 @@ class PlanStore:
 
     def _plan(self, plan_id: str) -> Plan:
         return self._decoded(f"{plan_id}.json", plan_file.decode, id_of=lambda plan: plan.id)
+
+    def _is_of_another_release(self, plan_id: str) -> bool:
+        """Whether a plan that cannot be read is whole all the same, and not merely under another's name."""
+        data = self._place.get(f"{plan_id}.json")
+        try:
+            plan_file.decode(data, where=plan_id)
+        except PlanUnreadable:
+            return sealed.is_whole(data)
+        return False
 
     def _outcome(self, plan_id: str) -> RunOutcome:
         name = f"{plan_id}.outcome.json"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from reconciler.core.desired import MAX_TEXT, People, gather_people
-from reconciler.core.model import Member, Position, SourceData
+from reconciler.core.desired import People, gather_people
+from reconciler.core.model import MAX_TEXT, Member, Position, SourceData
 from tests.support.builders import default_rules, make_member, make_position
 
 RULES = default_rules()

@@ -10,7 +10,6 @@ import csv
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +21,7 @@ from reconciler import controller
 from reconciler.cli import terminal
 from reconciler.cli.apply import MAX_PARALLEL
 from reconciler.controller import PlanRequest
+from reconciler.core.model import silent
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules
 from reconciler.errors import ExitCode, ReconcilerError
@@ -88,8 +88,8 @@ async def _run(rules: Rules, union: Path, store: PlanStore, base_url: str) -> Pl
                 rules=rules,
                 store=store,
                 request=PlanRequest(),
-                now=_now,
-                progress=_quiet,
+                now=terminal.now,
+                progress=silent,
             )
 
         _title("1. reconcile plan")
@@ -97,7 +97,13 @@ async def _run(rules: Rules, union: Path, store: PlanStore, base_url: str) -> Pl
         _show(made)
         _title("2. reconcile apply")
         await controller.apply(
-            made, writer=target, store=store, now=_now, max_parallel=MAX_PARALLEL, progress=_quiet, stop=lambda: None
+            made,
+            writer=target,
+            store=store,
+            now=terminal.now,
+            max_parallel=MAX_PARALLEL,
+            progress=silent,
+            stop=lambda: None,
         )
         run = store.get_outcome(made.id)
         click.echo(outcome_text(run, width=terminal.width(), colour=terminal.in_colour()), nl=False)
@@ -105,14 +111,6 @@ async def _run(rules: Rules, union: Path, store: PlanStore, base_url: str) -> Pl
         left = await make()
         _show(left)
         return left
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _quiet(stage: str, done: int, total: int | None) -> None:
-    """Sixteen members need no progress bar."""
 
 
 def _show(made: Plan) -> None:

@@ -28,7 +28,7 @@ from reconciler.errors import (
 from reconciler.targets.intercom.account import Account
 from reconciler.targets.intercom.client import IntercomClient
 from reconciler.targets.intercom.steps import Archive, Put, Unarchive, unlike
-from reconciler.targets.intercom.wire import WireContact, to_contact
+from reconciler.targets.intercom.wire import WireContact
 from reconciler.targets.intercom.writing import holder, refused, take
 
 NOT_RESTORABLE: Mapping[str, str] = {
@@ -96,7 +96,7 @@ def foreign(found: WireContact, action: Action) -> str | None:
     theirs = found.external_id
     if theirs in ours:
         return None
-    if theirs and not is_uuid(theirs) and theirs != released("external_id", to_contact(found, frozenset())):
+    if theirs and not is_uuid(theirs) and theirs != released("external_id", found.id):
         return "Its external_id is another's."
     if found.email and same("email", found.email, action.set.get("email")):
         return None

@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from reconciler.core.model import Contact, Progress
+from reconciler.core.model import Contact, Progress, silent
 from reconciler.errors import Refused, ScopeMissing, SnapshotIncomplete, TargetError, Unauthorized
 from reconciler.targets.intercom import wire
 from reconciler.targets.intercom.client import IntercomClient
@@ -193,7 +193,7 @@ class _Search:
         async def page(cursor: str | None) -> wire.ContactPage:
             return first if cursor is None else await self._page(query, cursor)
 
-        reading = await read_once(page, what="contacts", progress=_silent)
+        reading = await read_once(page, what="contacts", progress=silent)
         if not reading.whole:
             raise Doubt(f"search: {reading.says()}")
         if not reading.items.keys().isdisjoint(self.found):
@@ -205,7 +205,3 @@ class _Search:
         if self.trouble is not None:
             raise self.trouble
         return await self.client.search_contacts(query, cursor)
-
-
-def _silent(what: str, done: int, total: int | None) -> None:
-    """Progress is told range by range."""

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from reconciler.core.model import Contact, Progress
+from reconciler.core.model import Contact, Progress, silent
 from reconciler.errors import SnapshotIncomplete
 from reconciler.targets.intercom import wire
 from reconciler.targets.intercom.client import IntercomClient
@@ -126,7 +126,7 @@ async def count_open_conversations(
         async def page(cursor: str | None, query: dict[str, Any] = query) -> wire.ConversationPage:
             return await client.search_conversations(query, cursor)
 
-        found = await read_whole(page, what="open conversations", progress=_silent)
+        found = await read_whole(page, what="open conversations", progress=silent)
         for conversation in found.values():
             taking_part = {ref.id for ref in conversation.contacts.contacts} if conversation.contacts else set()
             counts.update(contact_id for contact_id in batch if contact_id in taking_part)
@@ -191,7 +191,3 @@ def _open_with_any_of(contact_ids: Sequence[str]) -> dict[str, Any]:
     anyone = [{"field": "contact_ids", "operator": "=", "value": contact_id} for contact_id in contact_ids]
     still_open = {"field": "open", "operator": "=", "value": True}
     return {"operator": "AND", "value": [still_open, {"operator": "OR", "value": anyone}]}
-
-
-def _silent(what: str, done: int, total: int | None) -> None:
-    """Progress of one batch is nobody's business."""

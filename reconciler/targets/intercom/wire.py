@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Scalar, Workspace
+from reconciler.core.model import ATTRIBUTE_PREFIX, MAX_TEXT, Contact, Scalar, Workspace
 from reconciler.errors import TargetError
 
 VERSION = "2.16"
@@ -25,11 +25,6 @@ PER_PAGE = 150
 
 MAX_FILTERS = 15
 """The most filters of one AND or OR group (SearchContacts, searchConversations)."""
-
-MAX_TEXT = 255
-"""Characters of a text attribute, at most (blog.nbostech.com, quoting Intercom's documentation). For name, e-mail,
-phone and external id no limit is published; nothing sound is longer than this.
-"""
 
 Id = Annotated[str, msgspec.Meta(min_length=1)]
 
