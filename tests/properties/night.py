@@ -21,7 +21,7 @@ import msgspec
 from reconciler import controller
 from reconciler.controller import PlanRequest, owned_attributes
 from reconciler.core.actions import Outcome
-from reconciler.core.model import Progress, SourceData
+from reconciler.core.model import Progress, SourceData, silent
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules
 from reconciler.runs.store import PlanStore
@@ -112,7 +112,7 @@ class Desk:
             store=PlanStore(str(self.folder / store)),
             request=request or PlanRequest(),
             now=self.clock.moment,
-            progress=_silent,
+            progress=silent,
         )
 
     async def apply(self, plan: Plan, store: str) -> tuple[Outcome, ...]:
@@ -123,7 +123,7 @@ class Desk:
             store=PlanStore(str(self.folder / store)),
             now=self.clock.moment,
             max_parallel=4,
-            progress=_silent,
+            progress=silent,
             stop=lambda: None,
         )
 
@@ -187,7 +187,3 @@ async def spend_all(desk: Desk, *nights: tuple[Rules, PlanRequest | None]) -> li
             plan = await desk.plan("plans", rules, request)
             runs.append(Run(plan, await desk.apply(plan, "plans")))
     return runs
-
-
-def _silent(what: str, done: int, total: int | None) -> None:
-    """Progress is for people."""

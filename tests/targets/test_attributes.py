@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-import httpx
 import msgspec
 import pytest
 
 from reconciler.core.actions import Action, Outcome
+from reconciler.core.model import MAX_TEXT
 from reconciler.errors import Refused, TargetError
-from reconciler.simulator import Call, Fault, Options, Simulator, build_app
+from reconciler.simulator import Call, Fault, Options, Simulator
 from reconciler.targets.intercom import IntercomTarget
 from reconciler.targets.intercom.attributes import AttributeProblem, check_attributes
 from reconciler.targets.intercom.execute import execute
-from reconciler.targets.intercom.wire import MAX_TEXT, Unsendable, to_body
-from tests.targets.support import TOKEN, Intercom, answer, client_of, clock, contact, run
+from reconciler.targets.intercom.wire import Unsendable, to_body
+from tests.targets.support import TOKEN, Intercom, answer, client_of, clock, contact, run, target_over
 
 T = TypeVar("T")
 OWNED = frozenset({"region", "facility", "shoe_size"})
@@ -28,14 +28,7 @@ def with_target(simulator: Simulator, main: Callable[[IntercomTarget], Coroutine
     """Run something with a target over it, in virtual time."""
 
     async def connected() -> T:
-        async with IntercomTarget(
-            token=TOKEN,
-            base_url="http://intercom.test",
-            owned=OWNED,
-            transport=httpx.ASGITransport(app=build_app(simulator)),
-            clock=clock,
-            random=lambda: 0.5,
-        ) as target:
+        async with target_over(simulator, owned=OWNED) as target:
             return await main(target)
 
     return run(connected)

@@ -10,10 +10,21 @@ import pytest
 
 from reconciler.core.actions import Action, Outcome
 from reconciler.errors import ScopeMissing
-from reconciler.simulator import Call, Fault, Options, Simulator, build_app
-from reconciler.targets.intercom import IntercomTarget
+from reconciler.simulator import Call, Fault, Options, Simulator
 from reconciler.targets.intercom.execute import execute
-from tests.targets.support import CANARIES, TOKEN, Intercom, Reply, answer, client_of, clock, contact, refusal, run
+from tests.targets.support import (
+    CANARIES,
+    TOKEN,
+    Intercom,
+    Reply,
+    answer,
+    client_of,
+    clock,
+    contact,
+    refusal,
+    run,
+    target_over,
+)
 
 LIVE = refusal(409, "conflict", "A contact matching those details already exists with id=c9")
 ARCHIVED = refusal(409, "conflict", "An archived contact matching those details already exists with id=c9")
@@ -314,14 +325,7 @@ def create_in(simulator: Simulator, *numbers: str, **fields: Any) -> list[Outcom
     """Create users under these numbers, one after the other."""
 
     async def main() -> list[Outcome]:
-        async with IntercomTarget(
-            token=TOKEN,
-            base_url="http://intercom.test",
-            owned=frozenset(),
-            transport=httpx.ASGITransport(app=build_app(simulator)),
-            clock=clock,
-            random=lambda: 0.5,
-        ) as target:
+        async with target_over(simulator) as target:
             return [
                 await target.execute(
                     Action(id=f"n{number}", do="create", member=number, set={"external_id": number} | fields),

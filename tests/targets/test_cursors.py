@@ -14,20 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.model import Contact
+from reconciler.core.model import Contact, silent
 from reconciler.errors import ScopeMissing, TargetError
-from reconciler.simulator import Call, Fault, Options, Simulator, Workspace, build_app
-from reconciler.targets.intercom import IntercomTarget
+from reconciler.simulator import Call, Fault, Options, Simulator, Workspace
 from reconciler.targets.intercom.cursors import FIRST_DAY, CursorSnapshot, Days, start_ranges
-from tests.targets.support import START, TOKEN, Intercom, answer, client_of, clock, contact, refusal, run
+from tests.targets.support import START, TOKEN, Intercom, answer, client_of, clock, contact, refusal, run, target_over
 
 ZONES = ("UTC", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu", "America/Sao_Paulo")
 OWNED = frozenset({"region"})
 TODAY = date(2027, 1, 15)
-
-
-def silent(_: str, __: int, ___: int | None) -> None:
-    """Progress for nobody."""
 
 
 def world(births: Sequence[int | None], *, zone: str = "UTC", **options: Any) -> Simulator:
@@ -47,19 +42,11 @@ def world(births: Sequence[int | None], *, zone: str = "UTC", **options: Any) ->
 def read(simulator: Simulator, *, cursors: int = 4) -> tuple[tuple[Contact, ...], tuple[Contact, ...], str | None]:
     """By cursors, by list, and the doubt."""
     by_cursors = CursorSnapshot(now=clock, cursors=cursors)
-    options: dict[str, Any] = {
-        "token": TOKEN,
-        "base_url": "http://intercom.test",
-        "owned": OWNED,
-        "transport": httpx.ASGITransport(app=build_app(simulator)),
-        "clock": clock,
-        "random": lambda: 0.5,
-    }
 
     async def main() -> tuple[tuple[Contact, ...], tuple[Contact, ...]]:
-        async with IntercomTarget(**options, snapshot_by=by_cursors) as target:
+        async with target_over(simulator, owned=OWNED, snapshot_by=by_cursors) as target:
             found = await target.reader.snapshot(silent)
-        async with IntercomTarget(**options) as target:
+        async with target_over(simulator, owned=OWNED) as target:
             return found, await target.snapshot(silent)
 
     found, reference = run(main)

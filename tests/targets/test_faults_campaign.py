@@ -20,11 +20,10 @@ import pytest
 from reconciler.core.actions import Action, Outcome
 from reconciler.errors import TargetError
 from reconciler.runs.apply import apply_plan
-from reconciler.simulator import Options, Simulator, build_app, parse_faults
-from reconciler.targets.intercom import IntercomTarget
+from reconciler.simulator import Options, Simulator, parse_faults
 from tests.report.plans import make_plan
 from tests.support.campaign import NIGHTLY
-from tests.targets.support import START, TOKEN, clock, run
+from tests.targets.support import START, TOKEN, clock, run, target_over
 
 SEEDS = 5000 if NIGHTLY else 1000
 CHUNK = 50
@@ -157,14 +156,7 @@ def night(seed: int | None) -> Night:
     )
 
     async def main() -> tuple[Outcome, ...]:
-        async with IntercomTarget(
-            token=TOKEN,
-            base_url="http://intercom.test",
-            owned=OWNED,
-            transport=httpx.ASGITransport(app=build_app(simulator)),
-            clock=clock,
-            random=lambda: 0.5,
-        ) as target:
+        async with target_over(simulator, owned=OWNED) as target:
             return await apply_plan(
                 plan,
                 target,

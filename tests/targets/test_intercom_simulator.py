@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from reconciler.core.actions import Action, Outcome, Verdict
+from reconciler.core.model import silent
 from reconciler.errors import Unauthorized
-from reconciler.simulator import Call, Fault, Options, RunningSimulator, Simulator, build_app
+from reconciler.simulator import Call, Fault, Options, RunningSimulator, Simulator
 from reconciler.targets.intercom import IntercomReader, IntercomTarget, Patience
-from tests.targets.support import TOKEN, clock, run
+from tests.targets.support import TOKEN, clock, run, target_over
 
 T = TypeVar("T")
 
@@ -49,21 +50,10 @@ def with_target(simulator: Simulator, main: Callable[[IntercomTarget], Coroutine
     """Run something with a target over it."""
 
     async def connected() -> T:
-        async with IntercomTarget(
-            token=TOKEN,
-            base_url="http://intercom.test",
-            owned=OWNED,
-            transport=httpx.ASGITransport(app=build_app(simulator)),
-            clock=clock,
-            random=lambda: 0.5,
-        ) as target:
+        async with target_over(simulator, owned=OWNED) as target:
             return await main(target)
 
     return run(connected)
-
-
-def silent(_: str, __: int, ___: int | None) -> None:
-    """Progress for nobody."""
 
 
 UPDATE = Action(

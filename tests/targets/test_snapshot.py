@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.model import Contact
+from reconciler.core.model import Contact, silent
 from reconciler.errors import SnapshotIncomplete
 from reconciler.targets.intercom.snapshot import ATTEMPTS, SLACK_PAGES, count_open_conversations, read_by_list
 from tests.targets.support import Intercom, answer, client_of, contact, run
@@ -24,10 +24,6 @@ def page(ids: str, *, total: int, after: str | None = None) -> httpx.Response:
     following = {"type": "pages", "next": {"per_page": 150, "starting_after": after}} if after else {"next": None}
     data = [contact(letter) for letter in ids]
     return answer(200, {"type": "list", "data": data, "total_count": total, "pages": following})
-
-
-def silent(_: str, __: int, ___: int | None) -> None:
-    """Progress for nobody."""
 
 
 def read(*replies: httpx.Response) -> tuple[tuple[Contact, ...] | SnapshotIncomplete, Intercom]:
