@@ -22,8 +22,8 @@ from starlette.types import Receive, Scope, Send
 from reconciler.simulator import errors, wire
 from reconciler.simulator.errors import ApiError
 from reconciler.simulator.faults import Fault
-from reconciler.simulator.routes import EXTERNAL_ID_PREFIX, ROUTES, UNBLOCK, Ask, Operation
-from reconciler.simulator.simulator import VERSION, Call, LoggedCall, Simulator
+from reconciler.simulator.routes import EXTERNAL_ID_PREFIX, PREVIEW_ROUTES, ROUTES, UNBLOCK, Ask, Operation
+from reconciler.simulator.simulator import PREVIEW, VERSION, Call, LoggedCall, Simulator
 from reconciler.simulator.window import Allowance
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -46,7 +46,11 @@ class Answer:
 def build_app(simulator: Simulator) -> Starlette:
     """The ASGI app. In-process: `httpx.ASGITransport(app=build_app(simulator))`."""
     table = (*ROUTES, UNBLOCK) if simulator.options.unblock_endpoint else ROUTES
-    routes = [Route(path, _endpoint(simulator, operation), methods=[method]) for method, path, operation in table]
+    routes = [
+        Route(path, _endpoint(simulator, operation, version), methods=[method])
+        for version, served in ((PREVIEW, PREVIEW_ROUTES), (VERSION, table))
+        for method, path, operation in served
+    ]
 
     async def state(_: Request) -> Response:
         return Response(simulator.state_json(), media_type="application/json")
@@ -61,7 +65,7 @@ def build_app(simulator: Simulator) -> Starlette:
         def refuse(_: Ask) -> bytes:
             raise errors.method_not_allowed() if wrong_method else errors.resource_not_found()
 
-        return await _Passage(simulator, request, refuse).answer()
+        return await _Passage(simulator, request, refuse, VERSION).answer()
 
     routes += [Route("/_simulator/state", state), Route("/_simulator/calls", calls)]
     app = Starlette(routes=routes, exception_handlers={HTTPException: unrouted})
@@ -69,20 +73,21 @@ def build_app(simulator: Simulator) -> Starlette:
     return app
 
 
-def _endpoint(simulator: Simulator, operation: Operation) -> Endpoint:
+def _endpoint(simulator: Simulator, operation: Operation, version: str) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        return await _Passage(simulator, request, operation).answer()
+        return await _Passage(simulator, request, operation, version).answer()
 
     return endpoint
 
 
 class _Passage:
-    """One call, from arrival to answer."""
+    """One call, from arrival to answer. version: the Intercom-Version that it must name."""
 
-    def __init__(self, simulator: Simulator, request: Request, operation: Operation) -> None:
+    def __init__(self, simulator: Simulator, request: Request, operation: Operation, version: str) -> None:
         self._simulator = simulator
         self._request = request
         self._operation = operation
+        self._version = version
         self._number = simulator.next_number()
         self._arrived = simulator.clock()
         self._request_id = simulator.request_id(self._number)
@@ -146,7 +151,7 @@ class _Passage:
         self._allowance = self._simulator.window.take(self._arrived)
         if not self._allowance.allowed:
             raise self._rate_limited()
-        if headers.get("intercom-version") != VERSION:
+        if headers.get("intercom-version") != self._version:
             raise errors.version_invalid()
 
     def _rate_limited(self) -> ApiError:
@@ -156,13 +161,14 @@ class _Passage:
         """The operation, or the refusal that an early fault puts in its place."""
         if fault is not None and fault.phase == "before":
             return self._instead(fault)
+        self._simulator.jobs.run_due()
         world = self._simulator.world
         version = world.version
         try:
             body = self._operation(self._ask)
         except ApiError as refusal:
             return self._refusal(refusal)
-        return Answer(200, body, {}, effect=world.version != version)
+        return Answer(self._ask.status, body, {}, effect=world.version != version)
 
     def _instead(self, fault: Fault) -> Answer:
         if fault is Fault.RATE_LIMIT:
@@ -204,7 +210,7 @@ class _Passage:
     def _deliver(self, answer: Answer) -> Response:
         headers = {
             "content-type": "application/json; charset=utf-8",
-            "Intercom-Version": VERSION,
+            "Intercom-Version": self._version,
             "X-Request-Id": self._request_id,
             "Date": formatdate(self._simulator.clock(), usegmt=True),
             **({} if self._allowance is None else self._allowance.headers()),

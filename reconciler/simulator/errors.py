@@ -118,6 +118,11 @@ def missing(name: str) -> ApiError:
     return ApiError(400, "parameter_not_found", f"{name} is required")
 
 
+def unprocessable(code: str, message: str) -> ApiError:
+    """A 422 of the operations in bulk (BulkUpdateContacts, in the description of Preview)."""
+    return ApiError(422, code, message)
+
+
 def resource_not_found() -> ApiError:
     """The 404 of findTag and attachTagToContact; also, decided here, of a path nobody serves."""
     return ApiError(404, "not_found", "Resource Not Found")

@@ -15,7 +15,7 @@ from reconciler.simulator.world import ADMIN, World
 @dataclass(slots=True)
 class Ask:
     """A request, taken apart. path: its parameters.  query: of the URL.  raw: the body.  subject: the id concerned,
-    for the log.
+    for the log.  status: of the answer, unless it is refused.
     """
 
     simulator: Simulator
@@ -23,6 +23,7 @@ class Ask:
     query: Mapping[str, str]
     raw: bytes = b""
     subject: str | None = None
+    status: int = 200
 
     @property
     def world(self) -> World:
@@ -61,7 +62,8 @@ def me(ask: Ask) -> bytes:
         "region": workspace.region,
     }
     admin = {"type": "admin", "id": ADMIN.id, "email": ADMIN.email, "name": ADMIN.name, "email_verified": True}
-    return wire.encode(admin | {"app": app, "avatar": None, "has_inbox_seat": True})
+    avatar = {"type": "avatar", "image_url": None}
+    return wire.encode(admin | {"app": app, "avatar": avatar, "has_inbox_seat": True})
 
 
 # --- contacts -------------------------------------------------------------------------------------------------------
@@ -151,6 +153,18 @@ def merge_history(ask: Ask) -> bytes:
     after = 0 if cursor is None else int(str(wire.read_cursor("merge", cursor, int)[0]))
     gone = contacts.merged_into(ask.world, ask.id(), newest_first=order == "desc")
     return wire.merge_history(gone, after=max(0, after), size=size)
+
+
+def bulk_update(ask: Ask) -> bytes:
+    """BulkUpdateContacts: accepted, not done."""
+    job = ask.simulator.jobs.accept(ask.body())
+    ask.status = 202
+    return wire.encode(job.body())
+
+
+def bulk_job(ask: Ask) -> bytes:
+    """The operation ShowBulkUpdateContactsJob."""
+    return wire.encode(ask.simulator.jobs.show(ask.path["id"]).body())
 
 
 # --- tags and notes -------------------------------------------------------------------------------------------------
@@ -299,6 +313,12 @@ ROUTES: tuple[tuple[str, str, Operation], ...] = (
     ("DELETE", "/conversations/{id}/tags/{tag_id}", untag_conversation),
 )
 """(method, path, operation), in the order in which paths are tried."""
+
+PREVIEW_ROUTES: tuple[tuple[str, str, Operation], ...] = (
+    ("PUT", "/contacts/bulk", bulk_update),
+    ("GET", "/contacts/bulk/{id}", bulk_job),
+)
+"""As ROUTES, for calls of the version Preview."""
 
 UNBLOCK: tuple[str, str, Operation] = ("POST", "/contacts/{id}/unblock", unblock_contact)
 """Served only with Options.unblock_endpoint."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from reconciler.simulator import conversations, seed
+from reconciler.simulator.bulk import Jobs
 from reconciler.simulator.faults import Fault, Phase, drawer
 from reconciler.simulator.labels import note_dict
 from reconciler.simulator.queries import Searcher
@@ -26,7 +27,10 @@ from reconciler.simulator.wire import attribute_dict, contact_dict, conversation
 from reconciler.simulator.world import ADMIN, Workspace, World
 
 VERSION = "2.16"
-"""The Intercom-Version that is simulated; every other is refused."""
+"""The Intercom-Version that is simulated; every other is refused, but for the paths that only Preview has."""
+
+PREVIEW = "Preview"
+"""The Intercom-Version that those paths want."""
 
 
 class SimulatedReset(ConnectionResetError):
@@ -43,6 +47,7 @@ class Options:
     faults: probability of each.  hold: seconds a timeout holds the connection before it is aborted.
     unblock_endpoint: serve POST /contacts/{id}/unblock, which Intercom does not.  blocked_as_archived: a duplicate of a
     blocked person is refused like one of an archived one, with the id (no source says which of the two comes first).
+    bulk_seconds: from the moment a bulk update is accepted until it runs.
     deletion_hold: seconds a deleted contact keeps its identifiers (about 7 days, from a single unofficial source).
     max_calls: calls the log keeps.  max_body: bytes.
     """
@@ -59,6 +64,7 @@ class Options:
     random_seed: int = 0
     unblock_endpoint: bool = False
     blocked_as_archived: bool = False
+    bulk_seconds: float = 2.0
     deletion_hold: float = 7 * 86_400.0
     max_calls: int = 1_000_000
     max_body: int = 1_048_576
@@ -67,7 +73,7 @@ class Options:
         """Refuse what cannot be simulated, by name."""
         if self.window <= 0:
             raise ValueError(f"window is {self.window:g} seconds, but must be more than 0")
-        for name in ("limit", "neighbour", "lag", "hold", "deletion_hold", "max_calls", "max_body"):
+        for name in ("limit", "neighbour", "lag", "hold", "bulk_seconds", "deletion_hold", "max_calls", "max_body"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name):g}, but must not be negative")
 
@@ -145,6 +151,7 @@ class Simulator:
             blocked_as_archived=options.blocked_as_archived,
         )
         self.search = Searcher(self.world)
+        self.jobs = Jobs(self.world, seconds=options.bulk_seconds)
         self.window = RateWindow(limit=options.limit, window=options.window, neighbour=options.neighbour)
         self._draw = drawer(options.faults, options.random_seed)
         self._jitter = random.Random(f"{options.random_seed}:latency")  # noqa: S311  (chance, not a secret)
@@ -209,6 +216,7 @@ class Simulator:
         """GET /_simulator/state: the whole world, contacts by state, everything sorted by id; equal worlds give equal
         bytes.
         """
+        self.jobs.run_due()
         world = self.world
         by_state: dict[str, list[Contact]] = {state: [] for state in STATES}
         for contact in world.people:

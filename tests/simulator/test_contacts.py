@@ -213,6 +213,13 @@ def test_delete_is_permanent_and_keeps_the_identifiers_for_a_while(desk: Any) ->
     assert contact != desk.create(external_id="1")
 
 
+def test_a_blocked_person_may_be_named_like_an_archived_one(open_desk: Any) -> None:
+    """No source says which refusal comes first; a client has to live with either. An unarchive then tells the truth."""
+    desk = open_desk({"id": "a1", "external_id": "1", "_blocked": True}, blocked_as_archived=True)
+    assert archived_twin("a1") == desk.refused("POST", "/contacts", {"external_id": "1"})
+    assert desk.refused("POST", "/contacts/a1/unarchive") == BLOCKED
+
+
 def test_a_blocked_person_cannot_come_back(open_desk: Any) -> None:
     """Block hides the contact and its conversations; its details are refused for good, and there is no unblock
     endpoint.

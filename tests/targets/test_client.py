@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.errors import NotFound, RateLimited, Refused, SettingsError, TargetError, Unauthorized, Unreachable
+from reconciler.errors import (
+    NotFound,
+    RateLimited,
+    Refused,
+    ScopeMissing,
+    SettingsError,
+    TargetError,
+    Unauthorized,
+    Unreachable,
+)
 from reconciler.targets.intercom import IntercomClient, Patience, caller
 from tests.targets.support import (
     BASE_URL,
@@ -60,6 +69,7 @@ CALLS: list[tuple[str, Call, object]] = [
     ("POST /contacts/merge", lambda c: c.merge(lead="c2", into="c1"), contact()),
     ("POST /contacts/c1/archive", lambda c: c.archive("c1"), FLAGGED),
     ("POST /contacts/c1/unarchive", lambda c: c.unarchive("c1"), FLAGGED),
+    ("POST /contacts/c1/unblock", lambda c: c.unblock("c1"), FLAGGED),
     ("POST /contacts/c1/block", lambda c: c.block("c1"), FLAGGED),
     ("DELETE /contacts/c1", lambda c: c.delete("c1"), FLAGGED),
     ("POST /data_attributes", lambda c: c.create_data_attribute("region"), ATTRIBUTE),
@@ -364,3 +374,30 @@ def test_an_unauthorized_read_says_what_to_check() -> None:
     error, _, _ = ask(lambda c: c.me(), refusal(401, "unauthorized", "Access Token Invalid"))
     assert isinstance(error, Unauthorized)
     assert "INTERCOM_ACCESS_TOKEN" in error.next_step
+
+
+def test_only_what_the_preview_alone_has_is_asked_of_it() -> None:
+    """Its version on every call would change what the others mean; and its answers must be of it."""
+    job = {"id": "job_v2_1", "type": "contacts.bulk.job", "state": "running"}
+    preview = answer(202, job, intercom_version="Preview")
+    value, intercom, heard = ask(lambda c: c.bulk_update({"c1": {"name": "Jane Canary"}}), preview)
+    assert value.ended is False
+    assert intercom.requests[0].headers["intercom-version"] == "Preview"
+    assert intercom.bodies() == [{"contacts": [{"id": "c1", "name": "Jane Canary"}]}]
+    assert heard == ["PUT /contacts/bulk 202"]
+    ended = answer(200, job | {"state": "completed_with_errors"}, intercom_version="Preview")
+    assert ask(lambda c: c.bulk_job("job_v2_1"), ended)[0].ended is True
+    assert isinstance(ask(lambda c: c.bulk_job("job_v2_1"), answer(200, job))[0], TargetError)
+
+
+def test_a_missing_scope_for_the_preview_stops_no_other_write() -> None:
+    """The scope for updates in bulk is another one than that for updates."""
+    intercom = Intercom([refusal(403, "forbidden"), answer(200, contact())])
+
+    async def main() -> str:
+        async with client_of(intercom) as client:
+            with pytest.raises(ScopeMissing):
+                await client.bulk_update({"c1": {"name": "Jane Canary"}})
+            return (await client.update("c1", {"name": "Jane Canary"})).id
+
+    assert run_virtually(main) == "c1"

@@ -168,7 +168,7 @@ def conversations(
         asked = msgspec.json.decode(request.content)
         still_open, anyone = asked["query"]["value"]
         assert asked["query"]["operator"] == "AND"
-        assert still_open == {"field": "open", "operator": "=", "value": True}
+        assert still_open == {"operator": "AND", "value": [{"field": "open", "operator": "=", "value": True}]}
         assert anyone["operator"] == "OR"
         assert len(anyone["value"]) <= 15
         wanted = {one["value"] for one in anyone["value"] if (one["field"], one["operator"]) == ("contact_ids", "=")}

@@ -102,12 +102,12 @@ def safe_text(message: str | None, sent: Sequence[str] = ()) -> str:
     return " ".join(message.split())[:_MAX_TEXT]
 
 
-def check_version(answer: Answer, *, write: bool) -> None:
+def check_version(answer: Answer, *, write: bool, version: str = wire.VERSION) -> None:
     """Raises where Intercom answers in another version than the one asked for: its fields may mean something else."""
-    spoken = answer.headers.get("intercom-version", wire.VERSION)
-    if spoken == wire.VERSION:
+    spoken = answer.headers.get("intercom-version", version)
+    if spoken == version:
         return
-    what = f"Intercom answered {answer.call} in version {safe_text(spoken) or 'unknown'}, not {wire.VERSION}."
+    what = f"Intercom answered {answer.call} in version {safe_text(spoken) or 'unknown'}, not {version}."
     step = "Check INTERCOM_BASE_URL, then whether Intercom still serves this version."
     raise Unreachable(what, next_step=step) if write else TargetError(what, next_step=step)
 

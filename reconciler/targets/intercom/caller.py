@@ -53,7 +53,7 @@ class BodyTooLarge(httpx.StreamError):
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One operation. path: quoted. query: with its question mark. shown: the path for people, where the real one may
-    hold more than ids.
+    hold more than ids. version: of the API.
     """
 
     method: str
@@ -62,6 +62,7 @@ class Ask:
     body: Mapping[str, Any] | None = None
     write: bool = False
     shown: str | None = None
+    version: str = wire.VERSION
 
     @property
     def call(self) -> str:
@@ -150,7 +151,10 @@ class Caller:
             ask.method,
             f"{self._base_url}{ask.path}{ask.query}",
             content=None if ask.body is None else _json(ask.body, ask.call),
-            headers=None if ask.body is None else {"Content-Type": "application/json"},
+            headers={
+                "Intercom-Version": ask.version,
+                **({} if ask.body is None else {"Content-Type": "application/json"}),
+            },
         )
         return _Attempts(ask, request, heard=heard)
 
@@ -201,7 +205,7 @@ class Caller:
                 self._breaker.failed(self._clock(), probe=probe, chance=self._random())
                 raise
             except TargetError as error:
-                self._remember(error)
+                self._remember(error, attempts.ask)
                 self._breaker.succeeded()
                 raise
             except BaseException:
@@ -241,11 +245,12 @@ class Caller:
         """The refusal after which a call like this is not sent any more."""
         return self._token_ended or (self._scope_missing if ask.write else None)
 
-    def _remember(self, error: TargetError) -> None:
+    def _remember(self, error: TargetError, ask: Ask) -> None:
+        """A 403 to what only the Preview has is no reason to stop what the token may do without it."""
         match error:
             case Unauthorized():
                 self._token_ended = self._token_ended or error
-            case ScopeMissing():
+            case ScopeMissing() if ask.version == wire.VERSION:
                 self._scope_missing = self._scope_missing or error
             case _:
                 pass
@@ -254,7 +259,7 @@ class Caller:
         """The value of an answer, or the error it stands for."""
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             raise error_of(answer, attempts.secrets())
-        check_version(answer, write=attempts.ask.write)
+        check_version(answer, write=attempts.ask.write, version=attempts.ask.version)
         return value_of(answer, decoder)
 
     async def _send(self, attempts: _Attempts) -> Answer:
@@ -345,7 +350,6 @@ def _headers(token: str) -> dict[str, str]:
         )
     return {
         "Authorization": f"Bearer {token}",
-        "Intercom-Version": wire.VERSION,
         "Accept": "application/json",
         # A body of 32 MiB is refused before it is in memory; a compressed one could be a thousand times its size on
         # the wire.

@@ -188,6 +188,8 @@ def _incomplete(what: str, numbers: str) -> SnapshotIncomplete:
 
 
 def _open_with_any_of(contact_ids: Sequence[str]) -> dict[str, Any]:
+    """Both parts are groups, as a group may hold filters or groups, and not both (multiple_filter_search_request)."""
     anyone = [{"field": "contact_ids", "operator": "=", "value": contact_id} for contact_id in contact_ids]
     still_open = {"field": "open", "operator": "=", "value": True}
-    return {"operator": "AND", "value": [still_open, {"operator": "OR", "value": anyone}]}
+    groups = [{"operator": "AND", "value": [still_open]}, {"operator": "OR", "value": anyone}]
+    return {"operator": "AND", "value": groups}

@@ -20,6 +20,9 @@ from reconciler.errors import TargetError
 VERSION = "2.16"
 """Sent as `Intercom-Version`; without that header the app's own default applies, or 1.0."""
 
+PREVIEW = "Preview"
+"""Sent instead for what only the Preview has: updates in bulk."""
+
 PER_PAGE = 150
 """The most that ListContacts, SearchContacts and searchConversations give at a time."""
 
@@ -166,6 +169,18 @@ class Flagged(msgspec.Struct, frozen=True):
     deleted: bool | None = None
 
 
+class BulkJob(msgspec.Struct, frozen=True):
+    """Schema `contacts_bulk_job` of the Preview: it tells of no item what became of it."""
+
+    id: Id
+    state: Id
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more of it will happen."""
+        return self.state in ("completed", "completed_with_errors")
+
+
 class ErrorEntry(msgspec.Struct, frozen=True):
     """One entry of an `error.list`."""
 
@@ -186,6 +201,7 @@ CONVERSATION_PAGE = msgspec.json.Decoder(ConversationPage)
 ME = msgspec.json.Decoder(Me)
 DATA_ATTRIBUTE = msgspec.json.Decoder(DataAttribute)
 DATA_ATTRIBUTES = msgspec.json.Decoder(DataAttributeList)
+BULK_JOB = msgspec.json.Decoder(BulkJob)
 FLAGGED = msgspec.json.Decoder(Flagged)
 ERRORS = msgspec.json.Decoder(ErrorList)
 
