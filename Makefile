@@ -50,7 +50,7 @@ docs: $(READY) ## write the generated pages of docs/reference
 	@$(BIN)/python scripts/write_reference.py
 
 lock: $(READY) ## pin every dependency anew, with hashes
-	@$(BIN)/python -m piptools compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras \
+	@$(BIN)/python -m piptools compile --quiet --extra charts --extra dev --generate-hashes --allow-unsafe --strip-extras \
 	  --no-header --no-emit-index-url --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 
 clean: ## remove what was set up

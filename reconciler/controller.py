@@ -19,6 +19,7 @@ import msgspec
 
 from reconciler import __version__
 from reconciler.core.actions import Outcome
+from reconciler.core.history import REMEMBERED, History, PastRun, history_of
 from reconciler.core.limits import Accepted, LastGood
 from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Progress, SourceData
 from reconciler.core.outcome import RunOutcome
@@ -27,10 +28,11 @@ from reconciler.core.planner import Context, Scope, archive_candidates, make_pla
 from reconciler.core.rules import Rules
 from reconciler.core.rules_loader import parse_mappings_json, parse_rules, with_mappings
 from reconciler.core.snapshot import index
-from reconciler.core.undo import undo_plan
+from reconciler.core.undo import takes_back, undo_plan
 from reconciler.core.world import World, build_world
 from reconciler.errors import Paused, Problem, RulesError
 from reconciler.runs.apply import Stop, apply_plan
+from reconciler.runs.caution import Caution
 from reconciler.runs.lock import Lease
 from reconciler.runs.pause import PauseSwitch
 from reconciler.runs.state import StateDatabase
@@ -72,7 +74,9 @@ async def plan(
         rules = with_rules_only(rules, request.rules)
     with collector_paused():
         # Step 1: gather. Both sides, each in one consistent read, and what was read the last time.
-        store.latest_digest()  # records that nothing can be built on are found out before minutes of reading
+        # Records that nothing can be built on are found out before minutes of reading.
+        store.latest_digest()
+        history = recall(store, at=now())
         workspace = await reader.workspace()
         data, contacts = await gather(source, reader, progress)
         read_at = now()
@@ -88,6 +92,7 @@ async def plan(
             last_good=last_good(store, source=data.name),
             accepted=request.accepted,
             previous=store.latest_digest(),
+            history=history,
         )
         # Step 2: decide. Pure: the same world gives the same plan.
         made = make_plan(world, request.scope, context)
@@ -164,13 +169,13 @@ async def settle(*, now: Callable[[], datetime]) -> tuple[Plan, ...]:
     return plans
 
 
-async def apply_durably(made: Plan) -> bool:
+async def apply_durably(made: Plan, *, caution: Caution) -> bool:
     """Carry out a plan so that it survives this process. False where it was carried out already: nothing is sent."""
     from reconciler.runs import durable  # noqa: PLC0415 - as above
 
     if await durable.was_carried_out(made):
         return False
-    await durable.apply_durably(made)
+    await durable.apply_durably(made, caution=caution)
     return True
 
 
@@ -186,14 +191,16 @@ def undo(
     made: Plan, run: RunOutcome, *, rules: Rules, store: PlanStore, accepted: Accepted, now: Callable[[], datetime]
 ) -> Plan:
     """A plan that takes back what was done of another, stored like any plan."""
+    at = now()
     taken_back = undo_plan(
         made,
         run,
-        now=now(),
+        now=at,
         tool=TOOL,
         limits=rules.limits,
         accepted=accepted,
         previous=store.latest_digest(),
+        history=recall(store, at=at),
     )
     store.put_plan(taken_back)
     return taken_back
@@ -217,6 +224,16 @@ async def ask_about_conversations(world: World, reader: Reader, progress: Progre
         return world
     found = await reader.open_conversations(candidates, progress)
     return msgspec.structs.replace(world, open_conversations=found)
+
+
+def recall(store: PlanStore, *, at: datetime) -> History:
+    """What the runs did whose outcomes were stored in the last days before `at`."""
+    runs = store.outcomes_since(at - REMEMBERED)
+    return history_of(PastRun(run, takes_back=_takes_back(store.plan_of(run))) for run in runs)
+
+
+def _takes_back(plan: Plan | None) -> bool:
+    return plan is not None and takes_back(plan)
 
 
 def last_good(store: PlanStore, *, source: str) -> LastGood | None:

@@ -44,6 +44,7 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting("INTERCOM_RATE_LIMIT", "calls per 10 seconds; a ceiling under what Intercom's headers allow"),
+    Setting("INTERCOM_BULK", "preview: many updates go in bulk, through Intercom's Preview API", "off"),
     Setting("SUPABASE_URL", "the address of the Supabase project"),
     Setting("SUPABASE_KEY", "the service key of the Supabase project", secret=True),
     Setting("MYSQL_URL", "the union's MySQL as one URL, e.g. mysql://USER:PASSWORD@HOST:3306/DATABASE", secret=True),
@@ -62,8 +63,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("AWS_*", "credentials, region and AWS_ENDPOINT_URL of the S3 bucket, by their usual names", secret=True),
     Setting("RECONCILER_STATE_URL", "where runs keep their state: sqlite:///FILE or postgresql://…", secret=True),
     Setting("RECONCILER_API_TOKEN", "the token that callers of the web service's own endpoints present", secret=True),
-    Setting("RECONCILER_NOTIFY", "where alerts go", secret=True),
-    Setting("RECONCILER_HEARTBEAT_URL", "pinged after a good night", secret=True),
+    Setting("RECONCILER_NOTIFY", "where alerts go: apprise URLs, with spaces or commas between", secret=True),
+    Setting("RECONCILER_HEARTBEAT_URL", "fetched (GET) after an `apply` that ended with 0", secret=True),
     Setting("RECONCILER_PAUSED", "true: nothing is written to Intercom, whatever `resume` says", "false"),
 )
 
@@ -147,6 +148,8 @@ class Settings:
     intercom_client_secrets: tuple[Secret, ...]
     intercom_rate_limit: int | None
     """Calls per 10 seconds, above 0; None: the headers alone decide."""
+    intercom_bulk: bool
+    """Whether many updates may go in bulk, through the Preview API."""
     source_chosen: SourceSetting | None
     source_missing: tuple[str, ...] = field(repr=False)
     """Where `source_chosen` is None: one line for each variable that is not set."""
@@ -217,6 +220,7 @@ def load_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> Setting
         intercom_base_url=read.address("INTERCOM_BASE_URL", bare=True) or "",
         intercom_client_secrets=read.tokens("INTERCOM_CLIENT_SECRET"),
         intercom_rate_limit=read.number("INTERCOM_RATE_LIMIT", most=1_000_000),
+        intercom_bulk=read.shaped("INTERCOM_BULK", "off|preview", "off or preview") == "preview",
         source_chosen=chosen,
         source_missing=missing,
         rules=Path(read.text("RECONCILER_RULES") or ""),

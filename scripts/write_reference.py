@@ -298,10 +298,16 @@ SAID_HERE: dict[str, dict[str, str]] = {
         "percent": "Held when over so many percent of the live contacts and over `floor`.",
         "floor": "So many are never held for being over `percent`.",
         "hard": "Held when over this number, whatever the others say.",
+        "per_week": "Held when over this number together with what the last 7 days did; archives and merges only.",
     },
     "Limits": {
         "plan_lifetime_hours": "An older plan is refused.",
-        "canary": "Sizes of the first batches. Checked, but not in force yet.",
+        "canary": "Sizes of the first batches, each looked at before the next; `apply --no-canary` leaves them out.",
+    },
+    "ErrorBudget": {
+        "percent": "A run stops after a batch where more than so many percent of the actions sent, "
+        "and more than one, failed or ended unknown.",
+        "count": "A run stops as soon as more actions than this failed or ended unknown.",
     },
     "Plan": {
         **_SEALED,

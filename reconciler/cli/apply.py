@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from reconciler import controller
 from reconciler.cli import terminal
@@ -21,10 +22,12 @@ from reconciler.cli.plan import make
 from reconciler.cli.show import LINES_SHOWN, render
 from reconciler.core import outcome as outcome_file
 from reconciler.core.model import Progress
-from reconciler.core.outcome import RunOutcome
+from reconciler.core.outcome import Counts, RunOutcome
 from reconciler.core.plan import Plan
-from reconciler.errors import ExitCode, Paused
+from reconciler.errors import ExitCode, Paused, ReconcilerError
 from reconciler.report.outcome import outcome_text
+from reconciler.runs.caution import Caution
+from reconciler.runs.notify import Night, night_of, tell
 from reconciler.runs.store import PlanStore
 from reconciler.settings import Settings, settings_here
 
@@ -57,8 +60,16 @@ class Stopping:
     metavar="N",
     help="Actions under way at a time.",
 )
+@click.option(
+    "--canary/--no-canary",
+    default=True,
+    show_default=True,
+    help="Begin with a few actions, and look at them before the rest (limits.yaml).",
+)
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
-def command(*, plan: str | None, asked: Asked, auto_approve: bool, max_parallel: int, as_json: bool) -> int:
+def command(
+    *, plan: str | None, asked: Asked, auto_approve: bool, max_parallel: int, canary: bool, as_json: bool
+) -> int:
     """Carry out PLAN, exactly as it is written. Without PLAN: make one, show it, ask, and apply it.
 
     A run that was interrupted is brought to its end first.
@@ -69,18 +80,29 @@ def command(*, plan: str | None, asked: Asked, auto_approve: bool, max_parallel:
         raise click.UsageError("A plan is applied as it is: its options were given when it was made.")
     if plan is None and not auto_approve and not terminal.at_a_terminal():
         raise click.UsageError("Nobody can be asked here. Name a plan, or say --auto-approve.")
-    settings.require(*(("intercom",) if plan is not None else ("intercom", "source")))
-    store = PlanStore(settings.plans)
-    named = store.get_plan(plan) if plan is not None else None
-    if settings.paused:
+    run = _Run(settings, PlanStore(settings.plans), max_parallel=max_parallel, canary=canary, as_json=as_json)
+    try:
+        code = _apply(run, plan, asked, auto_approve=auto_approve)
+    except (click.Abort, click.ClickException):
+        raise
+    except Exception as error:
+        run.tell(error.exit_code if isinstance(error, ReconcilerError) else ExitCode.ERROR, error)
+        raise
+    run.tell(code)
+    return code
+
+
+def _apply(run: _Run, plan: str | None, asked: Asked, *, auto_approve: bool) -> int:
+    run.settings.require(*(("intercom",) if plan is not None else ("intercom", "source")))
+    named = run.store.get_plan(plan) if plan is not None else None
+    if run.settings.paused:
         raise Paused("nothing is written: RECONCILER_PAUSED is set", next_step="Unset it, then run this again.")
-    run = _Run(settings, store, max_parallel=max_parallel, as_json=as_json)
     try:
         with run.allowed_to_write():
             run.settle()
             if named is not None:
                 return run.carry_out(named)
-            made = _make_and_ask(settings, asked, auto_approve=auto_approve, as_json=as_json)
+            made = _make_and_ask(run, asked, auto_approve=auto_approve)
             return made if isinstance(made, int) else run.carry_out(made)
     except (click.Abort, KeyboardInterrupt):
         if not run.wrote:
@@ -89,14 +111,16 @@ def command(*, plan: str | None, asked: Asked, auto_approve: bool, max_parallel:
         return ExitCode.PARTIAL
 
 
-def _make_and_ask(settings: Settings, asked: Asked, *, auto_approve: bool, as_json: bool) -> Plan | int:
+def _make_and_ask(run: _Run, asked: Asked, *, auto_approve: bool) -> Plan | int:
     """A new plan that somebody agreed to; or the exit code where there is nothing to apply, or nobody agreed."""
-    made = make(settings, asked)
-    click.echo(render(made, "text"), nl=False, err=as_json)
+    made = make(run.settings, asked)
+    click.echo(render(made, "text"), nl=False, err=run.as_json)
+    run.night = Night(exit_code=ExitCode.DONE, plan=made.id, counts=Counts(held=made.summary.held))
     if not made.applyable or not made.actions:
         return plan_exit_code(made, detailed=False)
     if not auto_approve and not terminal.confirm("Apply this plan? Only `yes` is accepted"):
         click.echo("Nothing was written. The plan is stored.", err=True)
+        run.night = None
         return ExitCode.DONE
     return made
 
@@ -104,11 +128,15 @@ def _make_and_ask(settings: Settings, asked: Asked, *, auto_approve: bool, as_js
 class _Run:
     """One `reconcile apply`: the lock, what an earlier run left, and the plan itself."""
 
-    def __init__(self, settings: Settings, store: PlanStore, *, max_parallel: int, as_json: bool) -> None:
-        self._settings = settings
-        self._store = store
+    def __init__(self, settings: Settings, store: PlanStore, *, max_parallel: int, canary: bool, as_json: bool) -> None:
+        self.settings = settings
+        self.store = store
+        self.as_json = as_json
+        self.night: Night | None = Night(exit_code=ExitCode.DONE)
+        """What there is to tell of it so far; None where somebody at the terminal wanted none of it."""
         self._max_parallel = max_parallel
-        self._as_json = as_json
+        self._canary = canary
+        self._caution = Caution()
         self._stopping = Stopping()
         self._settled: dict[str, Plan] = {}
         self._progress: Progress | None = None
@@ -118,12 +146,13 @@ class _Run:
     @contextmanager
     def allowed_to_write(self) -> Iterator[None]:
         """Nobody else applies while the block lasts, and whatever is begun is recorded."""
-        rules = controller.read_rules(self._settings.rules)
+        rules = controller.read_rules(self.settings.rules)
+        self._caution = Caution(rules.limits.canary if self._canary else (), rules.limits.error_budget)
         with controller.allowed_to_write(
-            controller.open_state(self._settings),
+            controller.open_state(self.settings),
             holder=f"process {os.getpid()} on {socket.gethostname()}",
-            store=self._store,
-            open_writer=lambda: controller.open_target(self._settings, rules),
+            store=self.store,
+            open_writer=lambda: controller.open_target(self.settings, rules),
             now=terminal.now,
             max_parallel=self._max_parallel,
             progress=self._report,
@@ -142,12 +171,30 @@ class _Run:
     def carry_out(self, made: Plan) -> int:
         """Apply a plan, show what became of it, and say so by the exit code."""
         if made.id not in self._settled:
-            if self._store.has_outcome(made.id) or not self._await(controller.apply_durably(made)):
+            applied = not self.store.has_outcome(made.id)
+            applied = applied and self._await(controller.apply_durably(made, caution=self._caution))
+            if not applied:
                 click.echo(f"Plan {made.id} was applied already. Nothing was written.", err=True)
                 return ExitCode.DONE
             self.wrote = True
             self._show(made)
-        return exit_code(self._store.get_outcome(made.id), self._stopping)
+        run = self.store.get_outcome(made.id)
+        code = exit_code(run, self._stopping)
+        self.night = night_of(run, exit_code=code)
+        return code
+
+    def tell(self, code: int, error: Exception | None = None) -> None:
+        """Tell those who are to hear of it how this ended."""
+        if self.night is None:
+            return
+        kind = None if error is None else type(error).__name__
+        night = msgspec.structs.replace(self.night, exit_code=code, error=kind)
+        notify, heartbeat = self.settings.notify, self.settings.heartbeat_url
+        tell(
+            night,
+            notify=None if notify is None else notify.reveal(),
+            heartbeat=None if heartbeat is None else heartbeat.reveal(),
+        )
 
     def _await(self, work: Coroutine[Any, Any, T]) -> T:
         async def noting_signals() -> T:
@@ -163,8 +210,8 @@ class _Run:
             self._progress(stage, done, total)
 
     def _show(self, made: Plan) -> None:
-        run = self._store.get_outcome(made.id)
-        if self._as_json:
+        run = self.store.get_outcome(made.id)
+        if self.as_json:
             click.echo(outcome_file.encode(run).decode(), nl=False)
         else:
             text = outcome_text(run, width=terminal.width(), colour=terminal.in_colour(), limit_lines=LINES_SHOWN)

@@ -27,10 +27,13 @@ CEILINGS: Mapping[str, int | float] = MappingProxyType(
         "archive.percent": 5,
         "archive.floor": 200,
         "archive.hard": 200,
+        # Five of the largest runs: one each working day.
+        "archive.per_week": 1000,
         # A merge removes a lead for good.
         "merge.percent": 5,
         "merge.floor": 100,
         "merge.hard": 100,
+        "merge.per_week": 500,
         # Bringing back what was archived: five of the largest archives at once.
         "unarchive.percent": 20,
         "unarchive.floor": 1000,
@@ -41,6 +44,10 @@ CEILINGS: Mapping[str, int | float] = MappingProxyType(
         "delete.hard": 1000,
         # After three days, a weekend, what a plan was decided on is no longer what stands in Intercom.
         "plan_lifetime_hours": 72,
+        # A run of which every tenth action fails is not doing what its plan says; a hundred contacts in a state that
+        # nobody planned are a day's work to look through.
+        "error_budget.percent": 10,
+        "error_budget.count": 100,
     }
 )
 

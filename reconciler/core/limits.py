@@ -8,6 +8,7 @@ from math import floor
 import msgspec
 
 from reconciler.core.actions import KINDS, Do
+from reconciler.core.history import NO_HISTORY, History
 from reconciler.core.model import SourceData
 from reconciler.core.plan import LimitCheck
 from reconciler.core.rules import ClassLimit, Limits
@@ -31,33 +32,66 @@ class LastGood(msgspec.Struct, frozen=True):
     positions: int
 
 
-def check_limits(planned: Mapping[Do, int], *, live: int, limits: Limits, accepted: Accepted) -> tuple[LimitCheck, ...]:
-    """Hold each class of actions against its limit. `live` is the number of live contacts in the snapshot."""
+def check_limits(
+    planned: Mapping[Do, int], *, live: int, limits: Limits, accepted: Accepted, history: History = NO_HISTORY
+) -> tuple[LimitCheck, ...]:
+    """Hold each class of actions against its limit, and with what the last days did against that of the week.
+
+    `live` is the number of live contacts in the snapshot.
+    """
     return tuple(
-        _check(do, planned.get(do, 0), live=live, limit=getattr(limits, do), accepted=accepted)
+        _check(
+            do,
+            planned.get(do, 0),
+            live=live,
+            limit=getattr(limits, do),
+            accepted=accepted,
+            lately=history.counts.get(do, 0),
+        )
         for do in KINDS
         if do in ALWAYS_SHOWN or planned.get(do, 0)
     )
 
 
-def allowed_by(limit: ClassLimit, *, live: int) -> int | None:
-    """The largest number of actions that passes; None where nothing bounds it."""
+def allowed_by(limit: ClassLimit, *, live: int, lately: int = 0) -> int | None:
+    """The largest number of actions that passes; None where nothing bounds it.
+
+    `lately` is how many of the class the last days did.
+    """
     by_share = None if limit.percent is None else max(floor(limit.percent * live / 100), limit.floor)
-    bounds = [bound for bound in (by_share, limit.hard) if bound is not None]
+    bounds = [bound for bound in (by_share, limit.hard, _left_of_week(limit, lately)) if bound is not None]
     return min(bounds, default=None)
 
 
-def _check(do: Do, planned: int, *, live: int, limit: ClassLimit, accepted: Accepted) -> LimitCheck:
-    allowed = allowed_by(limit, live=live)
+def _left_of_week(limit: ClassLimit, lately: int) -> int | None:
+    return None if limit.per_week is None else max(limit.per_week - lately, 0)
+
+
+def _check(do: Do, planned: int, *, live: int, limit: ClassLimit, accepted: Accepted, lately: int) -> LimitCheck:
+    allowed = allowed_by(limit, live=live, lately=lately)
     number = accepted.numbers.get(do)
     if allowed is None or planned <= allowed:
         return LimitCheck(do, planned if allowed is None else allowed, planned, ok=True)
+    left = _left_of_week(limit, lately)
+    if left is not None and planned > left and (limit.hard is None or left < limit.hard):
+        return LimitCheck(do, allowed, planned, ok=False, says=_week_sentence(do, planned, lately, left, limit))
     if number is not None and limit.hard is not None and number > limit.hard:
         says = f"--accept {do}={number} is over the hard limit of {limit.hard}: limits.yaml, {do}.hard"
         return LimitCheck(do, allowed, planned, ok=False, says=says)
     if number is not None and planned <= number:
         return LimitCheck(do, allowed, planned, ok=True, accepted=number, reason=accepted.reason)
     return LimitCheck(do, allowed, planned, ok=False, says=_sentence(do, planned, allowed, live, limit))
+
+
+def _week_sentence(do: Do, planned: int, lately: int, left: int, limit: ClassLimit) -> str:
+    if left:
+        way_out = f"Nothing lifts the limit of a week; plan fewer with --limit {left}, or wait"
+    else:
+        way_out = "Nothing lifts the limit of a week; wait until the earlier ones are over 7 days old"
+    return (
+        f"{planned} to {do}, and {lately} by the runs of the last 7 days, are over {limit.per_week} in 7 days: "
+        f"{left} allowed by limits.yaml, {do}.per_week. {way_out}"
+    )
 
 
 def _sentence(do: Do, planned: int, allowed: int, live: int, limit: ClassLimit) -> str:

@@ -10,20 +10,22 @@ from hashlib import sha256
 import msgspec
 
 from reconciler.core.actions import Action, Do
+from reconciler.core.diff import UPDATE_ATTRIBUTES
 from reconciler.core.drafts import Draft, actions_of, drafts_of, drafts_of_case
 from reconciler.core.findings import JUDGES, RULE_IDS, SURVEYS
 from reconciler.core.findings.archive_duplicates import choose
 from reconciler.core.findings.orphan_contact import orphans
 from reconciler.core.findings.replace_uuid_external_id import unconfirmed
 from reconciler.core.foresight import contradiction
+from reconciler.core.history import NO_HISTORY, REMEMBERED, History
 from reconciler.core.identifiers import give_up, settle, with_undo_known
 from reconciler.core.limits import Accepted, LastGood, check_limits, refusals
 from reconciler.core.match import Match, Matcher
-from reconciler.core.model import DesiredContact, Finding
+from reconciler.core.model import DesiredContact, Evidence, Finding
 from reconciler.core.plan import Digest, Inputs, Plan, Summary, encode
 from reconciler.core.rules import Findings, Rules
 from reconciler.core.snapshot import digest
-from reconciler.core.world import Case, Ruling, World, case_of
+from reconciler.core.world import Case, Ruling, World, case_of, ruling
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -67,6 +69,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     last_good: LastGood | None = None
     accepted: Accepted = Accepted()
     previous: str | None = None
+    history: History = NO_HISTORY
+    """What the runs of the last days did."""
 
 
 def with_rules_only(rules: Rules, ids: Iterable[str]) -> Rules:
@@ -95,8 +99,11 @@ def archive_candidates(world: World) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def decide(world: World, scope: Scope) -> Decision:
-    """Ask every rule about every member, and put what they ask into actions. Pure and linear."""
+def decide(world: World, scope: Scope, history: History = NO_HISTORY) -> Decision:
+    """Ask every rule about every member, and put what they ask into actions. Pure and linear.
+
+    A contact whose fields were written back and forth lately is left alone, and so is all else of its member.
+    """
     rulings: list[Ruling] = []
     drafts: list[Draft] = []
     unchanged = 0
@@ -115,20 +122,43 @@ def decide(world: World, scope: Scope) -> Decision:
         if unconfirmed(case):
             continue
         wanted = drafts_of_case(case, answers)
-        against = contradiction(case, wanted, matcher)
-        if against is None:
-            drafts.extend(wanted)
-        else:
-            rulings.append(against)
+        against = contradiction(case, wanted, matcher) or _frozen(wanted, history)
+        rulings.extend([] if against is None else [against])
+        drafts.extend(wanted if against is None else [])
     for survey in SURVEYS:
         for answer in survey(world):
             if scope.covers_any(answer.about):
                 rulings.append(answer)
-                drafts.extend(drafts_of(answer.finding.member, [answer], matches={}))
+                wanted = drafts_of(answer.finding.member, [answer], matches={})
+                against = _frozen(wanted, history)
+                rulings.extend([] if against is None else [against])
+                drafts.extend(wanted if against is None else [])
     give_up(world, drafts)
     drafts, held_up = settle(drafts, world.snapshot)
     actions = with_undo_known(actions_of(_cut(drafts, scope.limit)), world.snapshot)
     return Decision(_findings([*rulings, *held_up], actions), actions, unchanged)
+
+
+def _frozen(drafts: Iterable[Draft], history: History) -> Ruling | None:
+    """The ruling against the first action on a contact that is written back and forth; None for none (B20)."""
+    for draft in drafts:
+        named = (draft.contact.id if draft.contact is not None else None, draft.into)
+        for contact in (one for one in named if one is not None):
+            if fields := history.frozen(contact):
+                flipped = ", ".join(f"field {field} flipped {count} times" for field, count in fields.items())
+                return ruling(
+                    UPDATE_ATTRIBUTES,
+                    "review",
+                    f"{flipped} in {REMEMBERED.days} days: frozen, until rules or systems agree",
+                    contact=contact,
+                    member=draft.member,
+                    evidence=tuple(
+                        Evidence(f"intercom contacts/{contact}", field, draft.contact.get(field))
+                        for field in fields
+                        if draft.contact is not None and draft.contact.id == contact
+                    ),
+                )
+    return None
 
 
 def _contacts_of(world: World, number: str) -> tuple[Match, ...]:
@@ -196,10 +226,12 @@ def make_plan(world: World, scope: Scope, context: Context) -> Plan:
         limits=world.rules.limits,
         accepted=context.accepted,
     )
-    decision = Decision((), (), 0) if refused else decide(world, scope)
+    decision = Decision((), (), 0) if refused else decide(world, scope, context.history)
     counts: Counter[Do] = Counter(action.do for action in decision.actions)
     live = len(world.snapshot.contacts)
-    limits = check_limits(counts, live=live, limits=world.rules.limits, accepted=context.accepted)
+    limits = check_limits(
+        counts, live=live, limits=world.rules.limits, accepted=context.accepted, history=context.history
+    )
     expires = context.now + timedelta(hours=world.rules.limits.plan_lifetime_hours)
     plan = Plan(
         id="",

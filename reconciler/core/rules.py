@@ -219,12 +219,14 @@ class ClassLimit(RuleFile, frozen=True):
     """How many actions of one class a plan may hold.
 
     Held when over `percent` of the live contacts *and* over `floor`; or, whatever they say, over `hard`.
-    Without a percentage only `hard` counts.
+    Without a percentage only `hard` counts. `per_week` is a hard number, too, for what the plan adds to all that the
+    runs of the last 7 days did (core/history.py); archives and merges alone are remembered so.
     """
 
     percent: Percent | None = None
     floor: Count = 0
     hard: Count | None = None
+    per_week: Count | None = None
 
 
 class SourceGuards(RuleFile, frozen=True):
@@ -234,6 +236,18 @@ class SourceGuards(RuleFile, frozen=True):
     """Fewer members than this much below the last good run."""
 
 
+class ErrorBudget(RuleFile, frozen=True):
+    """How many actions of a run may fail or end unknown before nothing more is begun.
+
+    The run stops as soon as they are more than `count`; and, looked at after each batch (the canary's among them),
+    when they are more than `percent` of those sent so far. A single one never stops it: of a canary of 10 it would be
+    10%, and one contact is one contact, while two are a pattern.
+    """
+
+    percent: Percent = 2
+    count: Count = 20
+
+
 class Limits(RuleFile, frozen=True):
     """limits.yaml: the brakes. The ceilings in core/ceilings.py stand above every number here."""
 
@@ -241,12 +255,13 @@ class Limits(RuleFile, frozen=True):
     create: ClassLimit = ClassLimit(percent=10, floor=100)
     update: ClassLimit = ClassLimit(percent=30, floor=200)
     promote: ClassLimit = ClassLimit(percent=5, floor=50)
-    archive: ClassLimit = ClassLimit(percent=1, floor=50, hard=200)
-    merge: ClassLimit = ClassLimit(hard=25)
+    archive: ClassLimit = ClassLimit(percent=1, floor=50, hard=200, per_week=400)
+    merge: ClassLimit = ClassLimit(hard=25, per_week=75)
     unarchive: ClassLimit = ClassLimit(percent=1, floor=50, hard=200)
     delete: ClassLimit = ClassLimit(percent=1, floor=50)
     plan_lifetime_hours: Annotated[float, Meta(gt=0)] = 24
     canary: tuple[Count, ...] = (10, 100)
+    error_budget: ErrorBudget = ErrorBudget()
 
 
 # all of them

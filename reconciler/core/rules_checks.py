@@ -21,6 +21,7 @@ from reconciler.core.rules import (
     ClassLimit,
     Confirm,
     Contacts,
+    ErrorBudget,
     FieldRule,
     Identifier,
     Limits,
@@ -254,6 +255,8 @@ def _check_orphan(place: Place, rule: OrphanContact) -> None:
 def _check_class(place: Place, limit: ClassLimit) -> None:
     name = str(place.path[-1])
     _check_ceilings(place, limit)
+    if limit.per_week is not None and name not in {"archive", "merge"}:
+        place.at("per_week").report("archives and merges alone are counted over a week")
     if f"{name}.hard" in REQUIRED:
         if limit.hard is None:
             place.at("hard").report(f"missing; it must be a number of at most {CEILINGS[f'{name}.hard']:g}")
@@ -266,7 +269,7 @@ def _check_limits(place: Place, limits: Limits) -> None:
     _check_canary(place.at("canary"), limits.canary)
 
 
-def _check_ceilings(place: Place, part: SourceGuards | ClassLimit | Limits) -> None:
+def _check_ceilings(place: Place, part: SourceGuards | ClassLimit | ErrorBudget | Limits) -> None:
     """Hold the numbers of one part of limits.yaml against core/ceilings.py."""
     for field in part.__struct_fields__:
         value, ceiling = getattr(part, field), CEILINGS.get(show_path((*place.path, field)))
@@ -361,6 +364,7 @@ CHECKS: Mapping[type, Check] = {
     ArchiveDuplicates: _check_duplicates,
     OrphanContact: _check_orphan,
     SourceGuards: _check_ceilings,
+    ErrorBudget: _check_ceilings,
     ClassLimit: _check_class,
     Limits: _check_limits,
 }

@@ -17,6 +17,7 @@ import msgspec
 from reconciler.core.actions import CANNOT_BE_BLANKED, Action, Because, Do, Outcome, undo_class, with_id
 from reconciler.core.diff import same
 from reconciler.core.drafts import IDENTIFIERS
+from reconciler.core.history import NO_HISTORY, History
 from reconciler.core.limits import Accepted, check_limits
 from reconciler.core.model import Evidence, Finding, Scalar, Severity
 from reconciler.core.outcome import RunOutcome
@@ -28,6 +29,11 @@ from reconciler.core.world import make_finding
 RULE = "undo"
 
 
+def takes_back(plan: Plan) -> bool:
+    """Whether a plan takes back another."""
+    return any(one.rule == RULE for action in plan.actions[:1] for one in action.because)
+
+
 def undo_plan(
     made: Plan,
     run: RunOutcome,
@@ -37,6 +43,7 @@ def undo_plan(
     limits: Limits,
     accepted: Accepted,
     previous: str | None,
+    history: History = NO_HISTORY,
 ) -> Plan:
     """The plan that takes back what `run` did of `made`. Actions that cannot be taken back are findings for review."""
     outcomes = {outcome.action: outcome for outcome in run.outcomes}
@@ -54,7 +61,8 @@ def undo_plan(
             undone[action.id] = msgspec.structs.replace(inverse, because=(Because(RULE, finding.id),))
     actions = tuple(_in_order(made.actions, undone))
     counts: Counter[Do] = Counter(action.do for action in actions)
-    checks = check_limits(counts, live=made.inputs.contacts.count or 0, limits=limits, accepted=accepted)
+    live = made.inputs.contacts.count or 0
+    checks = check_limits(counts, live=live, limits=limits, accepted=accepted, history=history)
     plan = msgspec.structs.replace(
         made,
         tool=tool,

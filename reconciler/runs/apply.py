@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from graphlib import CycleError, TopologicalSorter
@@ -30,6 +30,7 @@ from reconciler.errors import (
     ScopeMissing,
     Unauthorized,
 )
+from reconciler.runs.caution import ERRORS, NO_CAUTION, Caution
 from reconciler.targets import Writer
 
 Stop: TypeAlias = Callable[[], str | None]
@@ -51,7 +52,14 @@ IDENTIFIERS = ("external_id", "email")
 
 
 async def apply_plan(
-    plan: Plan, writer: Writer, *, now: Callable[[], datetime], max_parallel: int, progress: Progress, stop: Stop
+    plan: Plan,
+    writer: Writer,
+    *,
+    now: Callable[[], datetime],
+    max_parallel: int,
+    progress: Progress,
+    stop: Stop,
+    caution: Caution = NO_CAUTION,
 ) -> tuple[Outcome, ...]:
     """Carry out the plan: one outcome for each action, in plan order.
 
@@ -63,7 +71,7 @@ async def apply_plan(
     in a circle or for an action that is not there; both before anything is written.
     """
     check_runnable(plan, at=now())
-    run = Run(plan, now=now, max_parallel=max_parallel, progress=progress, stop=stop)
+    run = Run(plan, now=now, max_parallel=max_parallel, progress=progress, stop=stop, caution=caution)
     await check_workspace(plan, writer)
     await _to_the_end(run, writer)
     return run.in_plan_order()
@@ -178,7 +186,14 @@ class Run:
     """One plan under way, in one piece or in batches: what is known so far, and whether it was stopped."""
 
     def __init__(
-        self, plan: Plan, *, now: Callable[[], datetime], max_parallel: int, progress: Progress, stop: Stop
+        self,
+        plan: Plan,
+        *,
+        now: Callable[[], datetime],
+        max_parallel: int,
+        progress: Progress,
+        stop: Stop,
+        caution: Caution = NO_CAUTION,
     ) -> None:
         if max_parallel < 1:
             raise ValueError("max_parallel must be at least 1")
@@ -190,6 +205,7 @@ class Run:
         self._max_parallel = max_parallel
         self._progress = progress
         self._stop = stop
+        self._caution = caution
         self._made_at = _time(plan.created_at, plan=plan)
         self._held = plan.held()
         self._actions = {action.id: action for action in plan.actions}
@@ -197,9 +213,19 @@ class Run:
         self._unknown_in_a_row = 0
 
     def batches(self, size: int) -> tuple[tuple[Action, ...], ...]:
-        """The actions in groups of `size`, each after the groups with those it waits for."""
-        ordered = tuple(self._actions[action_id] for action_id in self._waits)
-        return tuple(ordered[start : start + size] for start in range(0, len(ordered), size))
+        """The actions in groups of at most `size`, each after the groups with those it waits for; the canary first.
+
+        A canary of 10 is ten actions that are tried: those that a limit holds come along and are not counted. The plan
+        and the sizes alone decide, so that a run which is taken up has the groups that it had before.
+        """
+        ordered = [self._actions[action_id] for action_id in self._waits]
+        groups: list[tuple[Action, ...]] = []
+        for stage in self._caution.canary:
+            tried = [place for place, action in enumerate(ordered) if action.id not in self._held]
+            end = tried[stage - 1] + 1 if stage <= len(tried) else len(ordered)
+            groups.extend(_cut(ordered[:end], size))
+            ordered = ordered[end:]
+        return (*groups, *_cut(ordered, size))
 
     def know(self, outcomes: Iterable[Outcome]) -> None:
         """Take note of what became of actions earlier."""
@@ -216,7 +242,11 @@ class Run:
 
     async def everything(self, writer: Writer) -> None:
         """Carry out the whole plan."""
-        await self.carry_out(self._plan.actions, writer)
+        if not self._caution.canary:
+            await self.carry_out(self._plan.actions, writer)
+            return
+        for batch in self.batches(len(self._actions)):
+            await self.carry_out(batch, writer)
 
     async def carry_out(
         self, actions: Iterable[Action], writer: Writer, *, resumed: bool = False
@@ -229,6 +259,7 @@ class Run:
         group = {action.id: action for action in actions}
         batch = _Batch(self, writer, group, resumed=resumed)
         await batch.run({each: [before for before in self._waits[each] if before in group] for each in group})
+        self._look_at_errors(batch_over=True)
         return tuple(self.outcomes[each] for each in group)
 
     def halt(self, reason: str) -> None:
@@ -264,6 +295,8 @@ class Run:
     def note(self, outcome: Outcome) -> None:
         """Take note of what became of an action just now."""
         self.outcomes[outcome.action] = outcome
+        if outcome.outcome in ERRORS:
+            self._look_at_errors(batch_over=False)
         with suppress(OSError):  # a terminal that is gone must not cut off writes under way
             self._progress("apply", len(self.outcomes), len(self._actions))
 
@@ -273,6 +306,15 @@ class Run:
         self._unknown_in_a_row = self._unknown_in_a_row + 1 if lost else 0
         if self._unknown_in_a_row > UNKNOWN_IN_A_ROW:
             self.halt(f"stopped, because {self._unknown_in_a_row} actions in a row had no answer from Intercom")
+
+    def _look_at_errors(self, *, batch_over: bool) -> None:
+        reason = self._caution.why_stop(self.outcomes.values(), batch_over=batch_over)
+        if reason is not None:
+            self.halt(reason)
+
+
+def _cut(actions: Sequence[Action], size: int) -> list[tuple[Action, ...]]:
+    return [tuple(actions[start : start + size]) for start in range(0, len(actions), size)]
 
 
 class _Batch:

@@ -26,15 +26,18 @@ from reconciler.core import plan as plan_file
 from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import Progress
 from reconciler.core.plan import Plan
-from reconciler.errors import ReconcilerError, StateError
+from reconciler.errors import PlanRefused, ReconcilerError, StateError
 from reconciler.runs.apply import Run, Stop, check_runnable, check_workspace, ended
+from reconciler.runs.caution import NO_CAUTION, Caution
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
 from reconciler.targets import Writer
 
 WORKFLOW = "reconciler.apply"
-SHAPE = "1"
-"""The order and meaning of the checkpoints. A run of another shape cannot be taken up, only closed."""
+SHAPE = "2"
+"""The order and meaning of the checkpoints. A run of another shape cannot be taken up, only closed: the engine gives a
+run to none but its own shape (`application_version`), so that nobody would ever carry it on.
+"""
 
 BATCH = 100
 """Actions between two checkpoints. The next batch waits for the slowest action of this one: with 100 that wait is
@@ -80,6 +83,19 @@ _closing: dict[str, str] = {}
 """Plans that are closed rather than carried on, each with the reason."""
 _failed: dict[str, Exception] = {}
 """Plans whose run cannot go on in this process, each with the error."""
+_through: set[str] = set()
+"""Plans whose run came to its end in this process; the engine has only to note it."""
+
+_CLOSED = "CANCELLED"
+"""What the engine calls a run that was closed, not carried on, by a release that could not."""
+
+_OVER = ("SUCCESS", "ERROR")
+"""What the engine calls a run that came to its end. No error of a run ends it (`_Unfinished`): an `ERROR` is one of the
+engine's own, in noting the end.
+"""
+
+_LAST_NOTE = 5.0
+"""Seconds that the engine may take to note the end of a run in its database."""
 
 
 @contextmanager
@@ -108,8 +124,10 @@ def engine(database: StateDatabase, job: Job) -> Iterator[None]:
         DBOS.destroy(workflow_completion_timeout_sec=0)
 
 
-async def apply_durably(plan: Plan) -> None:
+async def apply_durably(plan: Plan, *, caution: Caution = NO_CAUTION) -> None:
     """Carry out the plan as a workflow; returns when its outcome is stored.
+
+    `caution` is part of the workflow: a run that is taken up has the batches and the error budget that it began with.
 
     Raises PlanRefused, before anything is sent, where the plan may not run here and now, and PlanError where its
     outcome could not be stored.
@@ -123,7 +141,7 @@ async def apply_durably(plan: Plan) -> None:
     job.store.latest_digest()
     job.store.put_plan(plan)
     with _trouble(), SetWorkflowID(plan.id):
-        handle = await DBOS.start_workflow_async(_apply, plan_file.encode(plan).decode())
+        handle = await DBOS.start_workflow_async(_apply, plan_file.encode(plan).decode(), _text_of(caution))
     await _end_of(handle, plan)
     await _see_it_stored(plan)
 
@@ -146,6 +164,11 @@ async def take_up(plan: Plan, *, close_because: str | None = None) -> None:
     """
     async with _the_job().open_writer() as writer:
         await check_workspace(plan, writer)
+        with _trouble():
+            status = await DBOS.get_workflow_status_async(plan.id)
+        if status is not None and status.app_version != SHAPE:
+            await _close_another_shape(plan, writer)
+            return
     if close_because is not None:
         _closing[plan.id] = close_because
     with _trouble():
@@ -159,11 +182,18 @@ async def was_carried_out(plan: Plan) -> bool:
     """Whether this plan has been applied to its end, on any machine.
 
     Its outcome is put back then where a wiped disk has lost it or a full one had no room; raises PlanError or
-    ReconcilerError where that fails.
+    ReconcilerError where that fails, and PlanRefused where the run was closed and its outcome is lost.
     """
     with _trouble():
         status = await DBOS.get_workflow_status_async(plan.id)
-    if status is None or status.status != "SUCCESS":
+    if status is not None and status.status == _CLOSED:
+        if not _the_job().store.has_outcome(plan.id):
+            raise PlanRefused(
+                f"plan {plan.id} was closed before its end, and its outcome is not among the plans any more",
+                next_step="Make a new plan with `reconcile plan`.",
+            )
+        return True
+    if status is None or status.status not in _OVER:
         return False
     if status.input is not None:
         await _see_it_stored(plan_file.decode(status.input["args"][0].encode(), where="the state database"))
@@ -174,7 +204,16 @@ async def _end_of(handle: WorkflowHandleAsync[None], plan: Plan) -> None:
     """Wait until the run is over. Raises what keeps it from going on in this process."""
     over = asyncio.create_task(handle.get_result(polling_interval_sec=0.1))
     while not over.done() and plan.id not in _failed:
+        if plan.id in _through:
+            await asyncio.wait({over}, timeout=_LAST_NOTE)
+            if not over.done():
+                _failed[plan.id] = StateError(
+                    "the run is over, but the state database does not take a note of it",
+                    next_step="See that the database RECONCILER_STATE_URL names is up and has room, then "
+                    "`reconcile apply` again: it finds everything done.",
+                )
         await asyncio.wait({over}, timeout=0.1)
+    _through.discard(plan.id)
     error = _failed.pop(plan.id, None)
     if error is not None:
         over.cancel()
@@ -200,16 +239,38 @@ def _trouble() -> Iterator[None]:
 
 async def _see_it_stored(plan: Plan) -> None:
     """Store the outcome of a run that is over, as its checkpoints tell it, unless it is stored."""
+    if not _the_job().store.has_outcome(plan.id):
+        run, started_at = await _as_recorded(plan)
+        await _store(plan, run.in_plan_order(), started_at or await _time_now())
+
+
+async def _as_recorded(plan: Plan) -> tuple[Run, str | None]:
+    """What the checkpoints of a run say of its actions, and when it began."""
     job = _the_job()
-    if job.store.has_outcome(plan.id):
-        return
     with _trouble():
         steps = await DBOS.list_workflow_steps_async(plan.id)
     outputs: dict[str, Any] = {step["function_name"]: step["output"] for step in steps}
     run = Run(plan, now=job.now, max_parallel=job.max_parallel, progress=job.progress, stop=job.stop)
-    for number, _ in enumerate(run.batches(BATCH)):
-        run.know(msgspec.json.decode(outputs[f"send-{number}"], type=Sent).outcomes)
-    await _store(plan, run.in_plan_order(), outputs["start"])
+    for name, output in outputs.items():
+        if name.startswith("send-"):
+            run.know(msgspec.json.decode(output, type=Sent).outcomes)
+    return run, outputs.get("start")
+
+
+async def _close_another_shape(plan: Plan, writer: Writer) -> None:
+    """Close a run that another release began: look at every action that no checkpoint tells of, and send nothing.
+
+    Which of them were under way, the batches of that release would say; so all are looked at.
+    """
+    run, started_at = await _as_recorded(plan)
+    run.know([await writer.look(action) for action in plan.actions if action.id not in run.outcomes])
+    await _store(plan, run.in_plan_order(), started_at or await _time_now())
+    with _trouble():
+        await DBOS.cancel_workflow_async(plan.id)
+
+
+def _text_of(caution: Caution) -> str:
+    return msgspec.json.encode(caution).decode()
 
 
 def _the_job() -> Job:
@@ -219,20 +280,21 @@ def _the_job() -> Job:
 
 
 @DBOS.workflow(name=WORKFLOW)
-async def _apply(encoded: str) -> None:
+async def _apply(encoded: str, caution: str) -> None:
     """One plan, from whichever checkpoint on."""
     plan = plan_file.decode(encoded.encode(), where="the state database")
     try:
-        await _batch_by_batch(plan)
+        await _batch_by_batch(plan, msgspec.json.decode(caution, type=Caution))
+        _through.add(plan.id)
     except Exception as error:
         _failed[plan.id] = error
         raise _Unfinished from error
 
 
-async def _batch_by_batch(plan: Plan) -> None:
+async def _batch_by_batch(plan: Plan, caution: Caution) -> None:
     """Everything between two checkpoints may run again after a crash."""
     job = _the_job()
-    run = Run(plan, now=job.now, max_parallel=job.max_parallel, progress=job.progress, stop=job.stop)
+    run = Run(plan, now=job.now, max_parallel=job.max_parallel, progress=job.progress, stop=job.stop, caution=caution)
     started_at = await DBOS.run_step_async({"name": "start"}, _time_now)
     async with job.open_writer() as writer:
         for number, batch in enumerate(run.batches(BATCH)):

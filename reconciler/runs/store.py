@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from reconciler.core import outcome as outcome_file
 from reconciler.core import plan as plan_file
 from reconciler.core import sealed
 from reconciler.core.actions import KINDS, Outcome
+from reconciler.core.ceilings import CEILINGS
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.errors import PlanError, PlanUnreadable, ReconcilerError, SettingsError
@@ -33,6 +34,8 @@ _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-z]+")
 _RECORD = re.compile(rf"({_ID.pattern})(\.outcome)?\.json")
 _PREFIX = re.compile(r"[0-9]{8}[0-9a-zTZ-]*")
 _NEWEST_SHOWN = 5
+_LONGEST_RUN = timedelta(hours=CEILINGS["plan_lifetime_hours"], days=1)
+"""From the making of a plan to the end of its run."""
 
 _Record = TypeVar("_Record", Plan, RunOutcome)
 
@@ -127,6 +130,26 @@ class PlanStore:
                 return plan
         return None
 
+    def outcomes_since(self, moment: datetime) -> tuple[RunOutcome, ...]:
+        """The outcomes of the runs that ended at this time (UTC) or later, the earliest first.
+
+        Those of another release are passed over; raises PlanUnreadable for one that was changed or cut. A run begins
+        before its plan expires, so that no older plan is looked at than the longest lifetime and a day of running.
+        """
+        oldest = f"{moment - _LONGEST_RUN:%Y%m%dT%H%M%SZ}"
+        found = []
+        for name in self._records():
+            if not name.endswith(".outcome.json") or name < oldest:
+                continue
+            run = self._of_this_release(name, outcome_file.decode)
+            if run is not None and datetime.fromisoformat(run.finished_at) >= moment:
+                found.append(run)
+        return tuple(sorted(found, key=lambda run: (run.finished_at, run.plan)))
+
+    def plan_of(self, run: RunOutcome) -> Plan | None:
+        """The plan that a run carried out; None where it is not stored here, or is of another release."""
+        return self._of_this_release(f"{run.plan}.json", plan_file.decode) if run.plan in self.list_ids() else None
+
     def _ids(self) -> list[str]:
         """The ids of all plans that have a record here: a plan that came as a file leaves its outcome alone."""
         return list(dict.fromkeys(name.partition(".")[0] for name in self._records()))
@@ -187,6 +210,16 @@ class PlanStore:
                 next_step="Give the file its own name back, or restore the folder from a backup.",
             )
         return record
+
+    def _of_this_release(self, name: str, decode: Callable[..., _Record]) -> _Record | None:
+        """A record, or None where it is whole but not of a form that this release reads."""
+        data = self._place.get(name)
+        try:
+            return decode(data, where=self._place.path_of(name))
+        except PlanUnreadable:
+            if sealed.is_whole(data):
+                return None
+            raise
 
     def _records(self) -> list[str]:
         """The names of all records: by id, a plan before its outcome. Other files in the folder are not ours."""

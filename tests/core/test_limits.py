@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.actions import Do
+from reconciler.core.history import History
 from reconciler.core.limits import Accepted, LastGood, allowed_by, check_limits, refusals
 from reconciler.core.model import Position, SourceData
 from reconciler.core.plan import LimitCheck
@@ -120,6 +121,72 @@ def test_held_is_over_percentage_and_floor_or_over_hard(limit: ClassLimit, live:
     over_hard = limit.hard is not None and planned > limit.hard
     allowed = allowed_by(limit, live=live)
     assert (allowed is not None and planned > allowed) == (over_share or over_hard)
+
+
+# What the last days did
+
+WEEK = ClassLimit(percent=1, floor=50, hard=200, per_week=400)
+
+
+@pytest.mark.parametrize(
+    ("live", "lately", "allowed", "reason"),
+    [
+        (20_000, 0, 200, "a week without any: the night's own limit"),
+        (20_000, 200, 200, "still"),
+        (20_000, 201, 199, "what is left of the week"),
+        (20_000, 400, 0, "nothing"),
+        (20_000, 500, 0, "and not less"),
+        (6_000, 300, 60, "the percentage, where it is under what is left"),
+        (6_000, 350, 50, "else what is left, whatever the floor"),
+    ],
+)
+def test_allowed_after_a_week(live: int, lately: int, allowed: int, reason: str) -> None:
+    """The limit of the week stands above the others, and no floor lifts it."""
+    assert allowed_by(WEEK, live=live, lately=lately) == allowed, reason
+
+
+def check_week(planned: int, *, lately: int, accept: int | None = None, do: Do = "archive") -> LimitCheck:
+    """The check of a class after a week that did so many."""
+    accepted = Accepted({do: accept}, "the board asked for it") if accept is not None else Accepted()
+    history = History(counts={do: lately})
+    checks = check_limits({do: planned}, live=20_000, limits=LIMITS, accepted=accepted, history=history)
+    return next(one for one in checks if one.limit == do)
+
+
+@pytest.mark.parametrize(
+    ("do", "planned", "lately", "accept", "ok"),
+    [
+        ("archive", 100, 300, None, True),
+        ("archive", 101, 300, None, False),
+        ("archive", 101, 300, 101, False),
+        ("archive", 0, 400, None, True),
+        ("archive", 1, 400, 1, False),
+        ("merge", 25, 50, None, True),
+        ("merge", 25, 51, None, False),
+        ("merge", 25, 51, 25, False),
+        ("update", 6000, 100_000, None, True),
+    ],
+)
+def test_five_nights_under_the_limit_are_no_way_around_it(
+    do: Do, planned: int, lately: int, accept: int | None, *, ok: bool
+) -> None:
+    """Archives and merges are held over 400 and 75 in 7 days, whoever accepts; other classes have no memory."""
+    assert check_week(planned, lately=lately, accept=accept, do=do).ok is ok
+
+
+def test_a_class_held_for_its_week_says_so() -> None:
+    """Both numbers, the sum that is allowed, the line of the file, and what can be done."""
+    says = check_week(101, lately=300).says
+    for part in ("101 to archive", "300 by the runs of the last 7 days", "over 400 in 7 days", "100 allowed"):
+        assert part in says
+    assert "limits.yaml, archive.per_week. Nothing lifts the limit of a week; plan fewer with --limit 100" in says
+    assert "--accept" not in says
+    assert "wait until the earlier ones are over 7 days old" in check_week(1, lately=400).says
+
+
+def test_a_class_over_its_hard_number_as_well() -> None:
+    """The night's own limit is named where it is the narrower one."""
+    assert "over the hard limit of 200" in check_week(300, lately=150).says
 
 
 # Sources

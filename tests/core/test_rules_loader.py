@@ -270,7 +270,7 @@ TYPES = "Active, 6: Current Member\nRetired, 6: Retired Member"
 CODES = "pres: NATCA President\nevp: Executive Vice President"
 
 SAME_MEANING = [
-    ("limits.yaml", "merge: {hard: 25}", "# a comment\n\nmerge:\n  hard: 25", "layout"),
+    ("limits.yaml", "merge: {hard: 25, per_week: 75}", "# a comment\n\nmerge:\n  per_week: 75\n  hard: 25", "layout"),
     ("limits.yaml", "percent: 10,", "percent: 10.0,", "10 and 10.0 are one number"),
     ("limits.yaml", "create: {percent: 10, floor: 100}", "", "left out is the same as its default"),
     ("contacts.yaml", "{from: region}", '{"from": "region", join: ", "}', "quotes, and a default written out"),

@@ -23,6 +23,7 @@ from sqlalchemy.engine import Engine
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.runs import durable
+from reconciler.runs.caution import NO_CAUTION, Caution
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
 from reconciler.simulator import Call, Options, Simulator, build_app
@@ -68,6 +69,7 @@ class Scene:
     state_url: str
     plans: Path
     sessions: int = 0
+    caution: Caution = NO_CAUTION
 
     def outcome(self) -> RunOutcome:
         """What is stored at the end."""
@@ -126,14 +128,14 @@ def session(
         process=f"process {scene.sessions}",
     )
     with durable.engine(database, job), _checkpoints_watched(death):
-        finished = asyncio.run(_until_over(scene.plan, death, close_because))
+        finished = asyncio.run(_until_over(scene, death, close_because))
     database.close()
     return finished
 
 
-async def _until_over(plan: Plan, death: Death, close_because: str | None) -> bool:
+async def _until_over(scene: Scene, death: Death, close_because: str | None) -> bool:
     """Whichever comes first: the end of the work, or of the process."""
-    work = asyncio.create_task(_settle_or_begin(plan, close_because))
+    work = asyncio.create_task(_settle_or_begin(scene, close_because))
     try:
         async with asyncio.timeout(SECONDS):
             while not work.done() and not death.died.is_set():
@@ -148,12 +150,12 @@ async def _until_over(plan: Plan, death: Death, close_because: str | None) -> bo
     return True
 
 
-async def _settle_or_begin(plan: Plan, close_because: str | None) -> None:
+async def _settle_or_begin(scene: Scene, close_because: str | None) -> None:
     found = await durable.interrupted()
     for one in found:
         await durable.take_up(one, close_because=close_because)
-    if not found and not await durable.was_carried_out(plan):
-        await durable.apply_durably(plan)
+    if not found and not await durable.was_carried_out(scene.plan):
+        await durable.apply_durably(scene.plan, caution=scene.caution)
 
 
 @contextmanager

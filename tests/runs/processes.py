@@ -25,6 +25,7 @@ from reconciler import controller
 from reconciler.core import plan as plan_file
 from reconciler.core.plan import Plan
 from reconciler.errors import ReconcilerError
+from reconciler.runs.caution import Caution
 from reconciler.runs.lock import Lease
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
@@ -35,6 +36,9 @@ from tests.targets.test_faults_campaign import OWNED
 ROOT = Path(__file__).parents[2]
 SECONDS = 60.0
 """Longer than this no night may take."""
+
+CAUTION = Caution(canary=(4,))
+"""Two batches, so that nights also die between the checkpoints of the one and those of the other."""
 
 Since = Literal["birth", "lock", "outcome"]
 """A moment in the life of a process: its birth, when it holds the lock, and the end of its first action."""
@@ -229,7 +233,7 @@ async def _settle_or_begin(plan: Plan) -> Report:
     """As `reconcile apply PLAN` does it."""
     if plan.id in {one.id for one in await controller.settle(now=_now)}:
         return Report(end="taken up")
-    return Report(end="done" if await controller.apply_durably(plan) else "already")
+    return Report(end="done" if await controller.apply_durably(plan, caution=CAUTION) else "already")
 
 
 async def _in_one_piece(order: Order, plan: Plan, lease: Lease, marks: _Marks) -> Report:

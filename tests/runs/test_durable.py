@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import ReconcilerError, StateError
+from reconciler.errors import PlanRefused, ReconcilerError, StateError
 from reconciler.runs.store import PlanStore
 from reconciler.simulator import Call
 from tests.runs.crashes import Death, Scene, new_scene, session
@@ -90,6 +90,45 @@ def test_a_run_that_is_closed_sends_nothing_more(at: int, tmp_path: Path) -> Non
     assert {one.outcome for one in outcomes} <= {"done", "held", "unknown"}
 
 
+@pytest.mark.parametrize("at", [5, 17, 30, 44])
+def test_a_run_of_another_shape_is_closed(at: int, tmp_path: Path) -> None:
+    """A release whose checkpoints mean something else cannot go on: it looks at everything, sends nothing, and ends."""
+    scene = new_scene(tmp_path, sqlite(tmp_path))
+    assert not session(scene, Death(at))
+    effects = [call.path for call in scene.simulator.calls if call.effect]
+    execute(tmp_path, "UPDATE workflow_status SET application_version = '1'")
+    assert session(scene, Death(None))
+    assert [call.path for call in scene.simulator.calls if call.effect] == effects
+    outcomes = scene.outcome().outcomes
+    assert [one.action for one in outcomes] == [action.id for action in scene.plan.actions]
+    assert {one.outcome for one in outcomes} <= {"done", "held", "unknown"}
+    calls = len(scene.simulator.calls)
+    assert session(scene, Death(None))
+    assert len(scene.simulator.calls) == calls
+    shutil.rmtree(scene.plans)
+    with pytest.raises(PlanRefused, match="was closed before its end"):
+        session(scene, Death(None))
+
+
+@pytest.mark.parametrize("not_noted", ["('SUCCESS')", "('SUCCESS', 'ERROR')"])
+def test_a_run_whose_end_is_not_noted(not_noted: str, tmp_path: Path) -> None:
+    """The engine cannot note the last word: an error, not a wait for ever; with room again, nothing is sent twice."""
+    scene = new_scene(tmp_path, sqlite(tmp_path))
+    assert not session(scene, Death(20))
+
+    def fill(call: Call, phase: str) -> None:
+        if phase == "before" and call.path != "/me":
+            execute(tmp_path, NO_END.format(not_noted))
+
+    with pytest.raises(StateError, match=r"does not take a note|durable engine failed"):
+        session(scene, Death(None), watch=fill)
+    calls = len(scene.simulator.calls)
+    execute(tmp_path, "DROP TRIGGER no_end")
+    assert session(scene, Death(None))
+    check(scene)
+    assert not [call for call in scene.simulator.calls[calls:] if call.effect]
+
+
 def test_a_wiped_disk(tmp_path: Path) -> None:
     """The plan is part of the run: plans and outcomes that vanished with the disk are stored anew (A6)."""
     scene = new_scene(tmp_path, sqlite(tmp_path))
@@ -136,6 +175,12 @@ CREATE TRIGGER full BEFORE INSERT ON operation_outputs WHEN NEW.function_name LI
 BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END
 """
 """Stands in for a disk that has no room for a checkpoint."""
+
+NO_END = """
+CREATE TRIGGER IF NOT EXISTS no_end BEFORE UPDATE ON workflow_status WHEN NEW.status IN {}
+BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END
+"""
+"""Stands in for a disk that filled up with the last checkpoint."""
 
 
 @pytest.mark.parametrize(("checkpoint", "sends"), [("start", False), ("begin", False), ("send", True), ("store", True)])
