@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,6 +34,9 @@ class Nothing:
     async def workspace(self) -> Workspace:
         """The plan's."""
         return Workspace(id="bench", name="bench", timezone="UTC", admin_id="1")
+
+    async def prepare(self, actions: Sequence[Action]) -> None:
+        """Nothing keeps any of them from being written."""
 
     async def execute(self, action: Action, *, reread: bool) -> Outcome:
         """Done."""

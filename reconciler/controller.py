@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -291,13 +292,25 @@ def open_source(settings: Settings, rules: Rules) -> Source:
 def open_target(settings: Settings, rules: Rules) -> IntercomTarget:
     """Intercom, as the settings name it. Nothing is connected yet."""
     from reconciler.targets.intercom import IntercomTarget  # noqa: PLC0415 - aiohttp costs 0.2 s, for those who need it
+    from reconciler.targets.intercom.cursors import CursorSnapshot  # noqa: PLC0415 - as above
+    from reconciler.targets.intercom.snapshot import read_by_list  # noqa: PLC0415 - as above
 
     return IntercomTarget(
         token=settings.token().reveal(),
         base_url=settings.intercom_base_url,
         owned=owned_attributes(rules),
         rate_limit=settings.intercom_rate_limit,
+        snapshot_by=CursorSnapshot(now=time.time) if settings.intercom_cursors else read_by_list,
     )
+
+
+def goes_in_bulk(made: Plan, settings: Settings) -> bool:
+    """Whether the plain updates of a plan go through Intercom's Preview API: where that is set, and fewer calls."""
+    from reconciler.targets.intercom.bulk import costs_less, is_plain  # noqa: PLC0415 - as above
+
+    if not settings.intercom_bulk or made.target != "contacts":
+        return False
+    return costs_less(sum(map(is_plain, made.actions)), made.inputs.contacts.count or 0, reread=False)
 
 
 def open_state(settings: Settings) -> StateDatabase:

@@ -44,6 +44,11 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting("INTERCOM_RATE_LIMIT", "calls per 10 seconds; a ceiling under what Intercom's headers allow"),
+    Setting(
+        "INTERCOM_SNAPSHOT",
+        "cursors: contacts are read by several searches side by side, and by list where those do not say the same",
+        "list",
+    ),
     Setting("INTERCOM_BULK", "preview: many updates go in bulk, through Intercom's Preview API", "off"),
     Setting("SUPABASE_URL", "the address of the Supabase project"),
     Setting("SUPABASE_KEY", "the service key of the Supabase project", secret=True),
@@ -149,6 +154,8 @@ class Settings:
     intercom_rate_limit: int | None
     """Calls per 10 seconds, above 0; None: the headers alone decide."""
     intercom_bulk: bool
+    intercom_cursors: bool
+    """Whether contacts are read by several search cursors."""
     """Whether many updates may go in bulk, through the Preview API."""
     source_chosen: SourceSetting | None
     source_missing: tuple[str, ...] = field(repr=False)
@@ -220,6 +227,7 @@ def load_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> Setting
         intercom_base_url=read.address("INTERCOM_BASE_URL", bare=True) or "",
         intercom_client_secrets=read.tokens("INTERCOM_CLIENT_SECRET"),
         intercom_rate_limit=read.number("INTERCOM_RATE_LIMIT", most=1_000_000),
+        intercom_cursors=read.shaped("INTERCOM_SNAPSHOT", "list|cursors", "list or cursors") == "cursors",
         intercom_bulk=read.shaped("INTERCOM_BULK", "off|preview", "off or preview") == "preview",
         source_chosen=chosen,
         source_missing=missing,

@@ -37,6 +37,7 @@ GOOD = {
     "INTERCOM_BASE_URL": "https://api.eu.intercom.io",
     "INTERCOM_CLIENT_SECRET": "s1,s2",
     "INTERCOM_RATE_LIMIT": "800",
+    "INTERCOM_SNAPSHOT": "cursors",
     "INTERCOM_BULK": "preview",
     "SUPABASE_URL": "https://abc.supabase.co",
     "SUPABASE_KEY": "key",
@@ -101,7 +102,7 @@ def test_an_empty_environment_is_enough_to_begin() -> None:
     settings = load()
     assert settings.intercom_base_url == "https://api.intercom.io"
     assert (settings.rules, settings.plans, settings.paused) == (Path("rules"), "plans", False)
-    assert (settings.intercom_rate_limit, settings.intercom_bulk) == (None, False)
+    assert (settings.intercom_rate_limit, settings.intercom_bulk, settings.intercom_cursors) == (None, False, False)
     settings.require()
 
 
@@ -174,6 +175,7 @@ MALFORMED = {
     ),
     "INTERCOM_CLIENT_SECRET": (f"{CANARY} x", f"{CANARY},,x y"),
     "INTERCOM_RATE_LIMIT": ("0", "-1", "1.5", "1e3", CANARY, "\u0661", "1000001"),
+    "INTERCOM_SNAPSHOT": ("search", "List", CANARY),
     "INTERCOM_BULK": ("on", "Preview", "true", CANARY),
     "SUPABASE_URL": (f"http://{CANARY}.org", f"https://u:{CANARY}@x.org"),
     "SUPABASE_KEY": (f"{CANARY} x",),

@@ -172,7 +172,8 @@ class _Run:
         """Apply a plan, show what became of it, and say so by the exit code."""
         if made.id not in self._settled:
             applied = not self.store.has_outcome(made.id)
-            applied = applied and self._await(controller.apply_durably(made, caution=self._caution))
+            caution = msgspec.structs.replace(self._caution, in_bulk=controller.goes_in_bulk(made, self.settings))
+            applied = applied and self._await(controller.apply_durably(made, caution=caution))
             if not applied:
                 click.echo(f"Plan {made.id} was applied already. Nothing was written.", err=True)
                 return ExitCode.DONE

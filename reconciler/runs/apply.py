@@ -31,7 +31,7 @@ from reconciler.errors import (
     Unauthorized,
 )
 from reconciler.runs.caution import ERRORS, NO_CAUTION, Caution
-from reconciler.targets import Writer
+from reconciler.targets import BulkWriter, Writer
 
 Stop: TypeAlias = Callable[[], str | None]
 """Asked before every write: why nothing more may be written, in one sentence, or None to go on.
@@ -73,6 +73,7 @@ async def apply_plan(
     check_runnable(plan, at=now())
     run = Run(plan, now=now, max_parallel=max_parallel, progress=progress, stop=stop, caution=caution)
     await check_workspace(plan, writer)
+    await writer.prepare(plan.actions)
     await _to_the_end(run, writer)
     return run.in_plan_order()
 
@@ -182,6 +183,14 @@ def _order(actions: tuple[Action, ...], by_id: dict[str, Action]) -> Iterable[st
 # The run
 
 
+class Group(msgspec.Struct, frozen=True):
+    """Actions that are carried out before the next begin."""
+
+    actions: tuple[Action, ...]
+    in_bulk: bool = False
+    """Whether they go with few calls, where the writer can do that."""
+
+
 class Run:
     """One plan under way, in one piece or in batches: what is known so far, and whether it was stopped."""
 
@@ -212,20 +221,29 @@ class Run:
         self._waits = _waits(plan.actions)
         self._unknown_in_a_row = 0
 
-    def batches(self, size: int) -> tuple[tuple[Action, ...], ...]:
+    def groups(self, size: int) -> tuple[Group, ...]:
         """The actions in groups of at most `size`, each after the groups with those it waits for; the canary first.
 
-        A canary of 10 is ten actions that are tried: those that a limit holds come along and are not counted. The plan
-        and the sizes alone decide, so that a run which is taken up has the groups that it had before.
+        A canary of 10 is ten actions that are tried: those that a limit holds come along and are not counted. What goes
+        in bulk is one group, whatever its size. The plan, the sizes and the caution alone decide, so that a run which
+        is taken up has the groups that it had before.
         """
         ordered = [self._actions[action_id] for action_id in self._waits]
-        groups: list[tuple[Action, ...]] = []
+        groups: list[Group] = []
         for stage in self._caution.canary:
             tried = [place for place, action in enumerate(ordered) if action.id not in self._held]
             end = tried[stage - 1] + 1 if stage <= len(tried) else len(ordered)
             groups.extend(_cut(ordered[:end], size))
             ordered = ordered[end:]
-        return (*groups, *_cut(ordered, size))
+        together = {action.id for action in ordered if self._may_go_in_bulk(action)} if self._caution.in_bulk else set()
+        if together:
+            groups.append(Group(tuple(action for action in ordered if action.id in together), in_bulk=True))
+        return (*groups, *_cut([action for action in ordered if action.id not in together], size))
+
+    def _may_go_in_bulk(self, action: Action) -> bool:
+        """A plain update that waits for nothing. One that gives or takes an identifier needs its own answer."""
+        plain = action.do == "update" and not any(field in action.set for field in IDENTIFIERS)
+        return plain and not self._waits[action.id] and action.id not in self._held
 
     def know(self, outcomes: Iterable[Outcome]) -> None:
         """Take note of what became of actions earlier."""
@@ -242,25 +260,38 @@ class Run:
 
     async def everything(self, writer: Writer) -> None:
         """Carry out the whole plan."""
-        if not self._caution.canary:
-            await self.carry_out(self._plan.actions, writer)
-            return
-        for batch in self.batches(len(self._actions)):
-            await self.carry_out(batch, writer)
+        for group in self.groups(max(1, len(self._actions))):
+            await self.carry_out(group, writer)
 
-    async def carry_out(
-        self, actions: Iterable[Action], writer: Writer, *, resumed: bool = False
-    ) -> tuple[Outcome, ...]:
+    async def carry_out(self, group: Group, writer: Writer, *, resumed: bool = False) -> tuple[Outcome, ...]:
         """Carry out some of the actions, all that they wait for being known or among them.
 
         With `resumed` any of them may have been sent before, by a process that is dead: each contact is read first,
         and what is found done counts as done.
         """
-        group = {action.id: action for action in actions}
-        batch = _Batch(self, writer, group, resumed=resumed)
-        await batch.run({each: [before for before in self._waits[each] if before in group] for each in group})
+        actions = {action.id: action for action in group.actions}
+        if group.in_bulk and isinstance(writer, BulkWriter):
+            await self._in_bulk(group.actions, writer, resumed=resumed)
+        else:
+            batch = _Batch(self, writer, actions, resumed=resumed)
+            await batch.run({each: [before for before in self._waits[each] if before in actions] for each in actions})
         self._look_at_errors(batch_over=True)
-        return tuple(self.outcomes[each] for each in group)
+        return tuple(self.outcomes[each] for each in actions)
+
+    async def _in_bulk(self, actions: tuple[Action, ...], writer: BulkWriter, *, resumed: bool) -> None:
+        reread = resumed or any(map(self.needs_reread, actions))
+        try:
+            await writer.execute_bulk(
+                actions,
+                reread=reread,
+                contacts=self._plan.inputs.contacts.count,
+                stop=self.why_stopped,
+                note=self.note,
+            )
+        except (Unauthorized, ScopeMissing) as error:
+            self.halt(f"stopped, because the token may not write: {error.what}")
+            for action in actions:
+                self.note(_refused(action, error))
 
     def halt(self, reason: str) -> None:
         """Begin no further write. The first reason stays."""
@@ -276,10 +307,12 @@ class Run:
             verdict = self.outcomes[before].outcome
             if verdict != "done":
                 return f"waits for {before}, which is {verdict}"
-        self._ask_stop()
-        return self.stopped
+        return self.why_stopped()
 
-    def _ask_stop(self) -> None:
+    def why_stopped(self) -> str | None:
+        """Why nothing may be written now, whichever action it is for; None where it may."""
+        if self.stopped is not None:
+            return self.stopped
         try:
             reason = self._stop()
         except Exception as error:  # noqa: BLE001 - a switch that cannot be read means stop, whatever broke it
@@ -287,6 +320,7 @@ class Run:
             reason = f"stopped, because it cannot be known whether writing is paused: {said}"
         if reason is not None:
             self.halt(reason)
+        return self.stopped
 
     def needs_reread(self, action: Action) -> bool:
         """Whether the contact is read before this action, as old as the plan is by now."""
@@ -313,8 +347,8 @@ class Run:
             self.halt(reason)
 
 
-def _cut(actions: Sequence[Action], size: int) -> list[tuple[Action, ...]]:
-    return [tuple(actions[start : start + size]) for start in range(0, len(actions), size)]
+def _cut(actions: Sequence[Action], size: int) -> list[Group]:
+    return [Group(tuple(actions[start : start + size])) for start in range(0, len(actions), size)]
 
 
 class _Batch:

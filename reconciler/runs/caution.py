@@ -23,6 +23,8 @@ class Caution(msgspec.Struct, frozen=True):
     canary: tuple[int, ...] = ()
     """How many actions go first, and how many after those; what became of them is looked at before the next begin."""
     budget: ErrorBudget | None = None
+    in_bulk: bool = False
+    """Whether plain updates go together after the canary, by a writer that can (`targets.BulkWriter`)."""
 
     def why_stop(self, outcomes: Iterable[Outcome], *, batch_over: bool) -> str | None:
         """Why nothing more may be begun after these, in one sentence; None where the budget is kept (`ErrorBudget`)."""

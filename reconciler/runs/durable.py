@@ -23,11 +23,11 @@ from dbos import error as dbos_error
 from sqlalchemy.exc import SQLAlchemyError
 
 from reconciler.core import plan as plan_file
-from reconciler.core.actions import Action, Outcome
+from reconciler.core.actions import Outcome
 from reconciler.core.model import Progress
 from reconciler.core.plan import Plan
 from reconciler.errors import PlanRefused, ReconcilerError, StateError
-from reconciler.runs.apply import Run, Stop, check_runnable, check_workspace, ended
+from reconciler.runs.apply import Group, Run, Stop, check_runnable, check_workspace, ended
 from reconciler.runs.caution import NO_CAUTION, Caution
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
@@ -297,11 +297,12 @@ async def _batch_by_batch(plan: Plan, caution: Caution) -> None:
     run = Run(plan, now=job.now, max_parallel=job.max_parallel, progress=job.progress, stop=job.stop, caution=caution)
     started_at = await DBOS.run_step_async({"name": "start"}, _time_now)
     async with job.open_writer() as writer:
-        for number, batch in enumerate(run.batches(BATCH)):
+        await writer.prepare(plan.actions)
+        for number, group in enumerate(run.groups(BATCH)):
             begun_by = await DBOS.run_step_async({"name": f"begin-{number}"}, _this_process)
             resumed = begun_by != job.process
             sent = await DBOS.run_step_async(
-                {"name": f"send-{number}"}, _send, run, batch, writer, resumed, _closing.get(plan.id)
+                {"name": f"send-{number}"}, _send, run, group, writer, resumed, _closing.get(plan.id)
             )
             checkpoint = msgspec.json.decode(sent, type=Sent)
             run.know(checkpoint.outcomes)
@@ -320,14 +321,14 @@ async def _this_process() -> str:
     return _the_job().process
 
 
-async def _send(run: Run, batch: tuple[Action, ...], writer: Writer, resumed: bool, closing: str | None) -> str:
+async def _send(run: Run, group: Group, writer: Writer, resumed: bool, closing: str | None) -> str:
     """Carry out a batch: the step whose result is the checkpoint."""
     if closing is None:
-        outcomes = await run.carry_out(batch, writer, resumed=resumed)
+        outcomes = await run.carry_out(group, writer, resumed=resumed)
     elif resumed:
-        outcomes = tuple([await writer.look(action) for action in batch])
+        outcomes = tuple([await writer.look(action) for action in group.actions])
     else:
-        outcomes = tuple(ended(action, "held", says=closing) for action in batch)
+        outcomes = tuple(ended(action, "held", says=closing) for action in group.actions)
     return msgspec.json.encode(Sent(outcomes, run.stopped)).decode()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import Contact, Progress, Workspace
@@ -37,6 +37,13 @@ class Writer(Protocol):
         """Whose workspace the token opens: checked before the first write."""
         ...
 
+    async def prepare(self, actions: Sequence[Action]) -> None:
+        """Find out, before the first write, what none of these actions could change; `execute` holds those it stops.
+
+        Raises TargetError where that cannot be asked.
+        """
+        ...
+
     async def execute(self, action: Action, *, reread: bool) -> Outcome:
         """Carry out one action.
 
@@ -50,5 +57,26 @@ class Writer(Protocol):
         """What became of an action that may have been sent, without sending anything.
 
         `done` where everything is as it wanted, `held` where nothing of it happened, else `unknown`.
+        """
+        ...
+
+
+@runtime_checkable
+class BulkWriter(Writer, Protocol):
+    """A writer that can carry out many actions with few calls."""
+
+    async def execute_bulk(
+        self,
+        actions: Sequence[Action],
+        *,
+        reread: bool,
+        contacts: int | None,
+        stop: Callable[[], str | None],
+        note: Callable[[Outcome], None],
+    ) -> tuple[Outcome, ...]:
+        """Carry out many actions, none of which waits for another: one outcome for each, in order.
+
+        contacts: how many the target holds; None where that is not known. stop: asked before each write, why no more
+        may be sent. note: told of each outcome once it is known. Raises as `execute` does, while nothing is sent yet.
         """
         ...

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,6 +48,11 @@ class FakeWriter:
     async def workspace(self) -> Workspace:
         """The workspace that the token opens."""
         return Workspace(id=self.workspace_id, name="Union", timezone="UTC", admin_id="1")
+
+    async def prepare(self, actions: Sequence[Action]) -> None:
+        """Nothing keeps any of them from being written."""
+        assert not self.events, "too late: something was written"
+        assert all(isinstance(action, Action) for action in actions)
 
     async def execute(self, action: Action, *, reread: bool) -> Outcome:
         """Ends the action as the script says."""

@@ -68,17 +68,17 @@ def failing(*numbers: int, verdict: Verdict = "failed") -> dict[str, Verdict | E
 def test_batches(count: int, canary: tuple[int, ...], sizes: list[int], reason: str) -> None:
     """The stages come first, in plan order, and no batch is over its size."""
     plan = make_plan(*chain(count))
-    batches = run_of(plan, Caution(canary)).batches(100)
-    assert [len(batch) for batch in batches] == sizes, reason
-    assert [action.id for batch in batches for action in batch] == [action.id for action in plan.actions]
+    batches = run_of(plan, Caution(canary)).groups(100)
+    assert [len(batch.actions) for batch in batches] == sizes, reason
+    assert [action.id for batch in batches for action in batch.actions] == [action.id for action in plan.actions]
 
 
 def test_held_actions_are_no_canary() -> None:
     """Ten actions that a limit holds would try nothing: the canary goes on until ten may be sent."""
     held = [make_action(number, "archive", id=f"a-{number}") for number in range(30)]
     plan = make_plan(*held, *chain(20), limits=(LimitCheck("archive", 0, 30, ok=False, says="over"),))
-    first, *_ = run_of(plan, SHIPPED).batches(100)
-    assert Counter(action.do for action in first) == {"archive": 30, "update": 10}
+    first, *_ = run_of(plan, SHIPPED).groups(100)
+    assert Counter(action.do for action in first.actions) == {"archive": 30, "update": 10}
 
 
 def test_actions_wait_across_stages() -> None:
@@ -86,9 +86,9 @@ def test_actions_wait_across_stages() -> None:
     late = [make_action(number, id=f"u-{number}", after=(f"u-{number + 20}",)) for number in range(20)]
     plan = make_plan(*late, *(make_action(number, id=f"u-{number}") for number in range(20, 40)))
     seen: set[str] = set()
-    for batch in run_of(plan, SHIPPED).batches(100):
-        seen.update(action.id for action in batch)
-        assert all(before in seen for action in batch for before in action.after)
+    for batch in run_of(plan, SHIPPED).groups(100):
+        seen.update(action.id for action in batch.actions)
+        assert all(before in seen for action in batch.actions for before in action.after)
 
 
 @pytest.mark.parametrize("max_parallel", [1, 100])

@@ -26,12 +26,16 @@ from reconciler.core.model import ATTRIBUTE_PREFIX
 from reconciler.errors import Refused, ScopeMissing, TargetError, Unauthorized, Unreachable
 from reconciler.targets.intercom import wire
 from reconciler.targets.intercom.account import Account
-from reconciler.targets.intercom.client import IntercomClient
+from reconciler.targets.intercom.client import MAX_IN_FLIGHT, IntercomClient
 from reconciler.targets.intercom.snapshot import read_once
 from reconciler.targets.intercom.steps import unlike
 
 MOST = 100
 """Contacts of one call (BulkUpdateContacts)."""
+
+LOADS_AT_ONCE = 2
+"""Calls in bulk that are under way side by side: each writes to 100 contacts, and a pause must not come after them all.
+"""
 
 POLLS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds to wait before each look at the last job. After the last look the contacts are read, ended or not."""
@@ -67,18 +71,21 @@ async def execute_bulk(
     reread: bool,
     single: Single,
     sleep: Callable[[float], Awaitable[None]],
-    contacts: int | None = None,
+    contacts: int | None,
+    stop: Callable[[], str | None],
+    note: Callable[[Outcome], None],
 ) -> tuple[Outcome, ...]:
     """One outcome for each action, in order. No action may wait for another of them.
 
     With `reread` all contacts are read before, too, and only those go in bulk that are as expected. single: for all
     other actions, and for what the job did not take. sleep: seconds. contacts: how many the workspace has; None: one
-    call asks.
+    call asks. stop: asked before each call that writes, why no more may be sent; None to go on. note: told of each
+    outcome once it is known.
 
     Raises Unauthorized or ScopeMissing only while nothing is sent yet. Later they are outcomes, so that what was sent
     stays on record; whatever is executed next raises them.
     """
-    bulk = _Bulk(client, single, sleep)
+    bulk = _Bulk(client, single, sleep, stop, note)
     chosen = await bulk.worth_it(actions, reread=reread, contacts=contacts)
     loads = [_Load(chosen[start : start + MOST]) for start in range(0, len(chosen), MOST)]
     await bulk.send(loads)
@@ -107,10 +114,21 @@ def costs_less(updates: int, contacts: int, *, reread: bool) -> bool:
 class _Bulk:
     """One round of updates in bulk. outcomes: of what is verified, by action id."""
 
-    def __init__(self, client: IntercomClient, single: Single, sleep: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        client: IntercomClient,
+        single: Single,
+        sleep: Callable[[float], Awaitable[None]],
+        stop: Callable[[], str | None],
+        note: Callable[[Outcome], None],
+    ) -> None:
         self._client = client
         self._single = single
         self._sleep = sleep
+        self._stop = stop
+        self._note = note
+        self._loads = asyncio.Semaphore(LOADS_AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)  # else all would ask `stop` before the first is sent
         self.outcomes: dict[str, Outcome] = {}
 
     async def worth_it(self, actions: Sequence[Action], *, reread: bool, contacts: int | None) -> Sequence[Action]:
@@ -141,6 +159,8 @@ class _Bulk:
 
     async def _send(self, load: _Load) -> None:
         """Raises Unauthorized; every other refusal leaves the load to single calls."""
+        if self._stop() is not None:
+            return
         contacts = {action.contact or "": action.set for action in load.actions}
         try:
             load.job = await self._client.heard_by(load.calls.append).bulk_update(contacts)
@@ -153,6 +173,10 @@ class _Bulk:
             load.sent = False
 
     async def _send_on(self, load: _Load) -> None:
+        async with self._loads:
+            await self._send_or_leave(load)
+
+    async def _send_or_leave(self, load: _Load) -> None:
         with suppress(Unauthorized):  # the single calls, which are not made either, say so in their outcomes
             await self._send(load)
 
@@ -178,7 +202,9 @@ class _Bulk:
                 for action in load.actions:
                     contact = found.get(action.contact or "")
                     if contact is not None and not unlike(contact, action.set):
-                        self.outcomes[action.id] = _done(action, contact, (*load.calls, "GET /contacts 200"))
+                        outcome = _done(action, contact, (*load.calls, "GET /contacts 200"))
+                        self.outcomes[action.id] = outcome
+                        self._note(outcome)
 
     async def _contacts(self) -> dict[str, wire.WireContact]:
         """As listed in one pass. Who is missing in it, as the list moved meanwhile, is read alone."""
@@ -187,11 +213,21 @@ class _Bulk:
     async def alone(self, action: Action, load: _Load | None, *, reread: bool) -> Outcome:
         """One action by itself; load: the one that it was in before."""
         sent = load is not None and load.sent
+        async with self._slots:
+            reason = self._stop()
+            if reason is None:
+                outcome = await self._alone(action, reread=reread or sent)
+                outcome = outcome if load is None else _after(load, action, outcome)
+            else:
+                outcome = _stopped(load, action, reason)
+        self._note(outcome)
+        return outcome
+
+    async def _alone(self, action: Action, *, reread: bool) -> Outcome:
         try:
-            outcome = await self._single(action, reread=reread or sent)
+            return await self._single(action, reread=reread)
         except (Unauthorized, ScopeMissing) as error:
-            outcome = _refused(action, error)
-        return outcome if load is None else _after(load, action, outcome)
+            return _refused(action, error)
 
 
 def _sendable(action: Action) -> bool:
@@ -231,9 +267,23 @@ BLIND = {Unauthorized: "unauthorized", ScopeMissing: "forbidden"}
 """The codes of outcomes that say nothing about the contact, besides `unreachable`."""
 
 
+def _stopped(load: _Load | None, action: Action, reason: str) -> Outcome:
+    """Nothing more may be sent: what went already was not read back."""
+    account = Account(action=action, contact=action.contact)
+    if load is None or not load.sent:
+        return account.close("held", reason)
+    account.calls, account.sent = load.calls, dict(action.set)
+    return account.close("unknown", f"It went in bulk, and was not looked at since: {reason}")
+
+
 def _after(load: _Load, action: Action, outcome: Outcome) -> Outcome:
     """What became of an action that was in a load before. Where it could not be read back, nobody knows."""
-    before = "It went in bulk, and was then looked at alone" if load.sent else "Intercom did not take it in bulk"
+    if load.sent:
+        before = "It went in bulk, and was then looked at alone"
+    elif load.calls:
+        before = "Intercom did not take it in bulk"
+    else:
+        return outcome
     blind = load.sent and outcome.outcome == "failed" and outcome.code in ("unreachable", *BLIND.values())
     return msgspec.structs.replace(
         outcome,

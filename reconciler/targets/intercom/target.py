@@ -14,7 +14,7 @@ from typing import Self
 import httpx
 
 from reconciler.core.actions import Action, Outcome
-from reconciler.core.model import Contact, Progress, Workspace
+from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Progress, Workspace
 from reconciler.targets.intercom.attributes import AttributeGate, AttributeProblem, create_missing
 from reconciler.targets.intercom.bulk import execute_bulk
 from reconciler.targets.intercom.client import MAX_IN_FLIGHT, IntercomClient
@@ -23,6 +23,14 @@ from reconciler.targets.intercom.readback import look
 from reconciler.targets.intercom.retry import Patience
 from reconciler.targets.intercom.snapshot import Strategy, count_open_conversations, read_by_list
 from reconciler.targets.intercom.wire import VERSION
+
+
+def _never() -> None:
+    """Nothing stops it."""
+
+
+def _to_nobody(_outcome: Outcome) -> None:
+    """Whoever waits for all outcomes need not be told of each."""
 
 
 class IntercomReader:
@@ -127,8 +135,19 @@ class IntercomTarget(IntercomReader):
         outcome = await execute(self._client, action, reread=reread, restore_archived=self._restore_archived)
         return await self._attributes.explain(action, outcome)
 
+    async def prepare(self, actions: Sequence[Action]) -> None:
+        """Ask which of our attributes can be written, where any of these actions writes one."""
+        if any(path.startswith(ATTRIBUTE_PREFIX) for action in actions for path in action.set):
+            await self.check_attributes()
+
     async def execute_bulk(
-        self, actions: Sequence[Action], *, reread: bool, contacts: int | None = None
+        self,
+        actions: Sequence[Action],
+        *,
+        reread: bool,
+        contacts: int | None = None,
+        stop: Callable[[], str | None] = _never,
+        note: Callable[[Outcome], None] = _to_nobody,
     ) -> tuple[Outcome, ...]:
         """Carry out many actions, none of which waits for another: plain updates in bulk through the Preview API where
         that takes fewer calls, the others one by one; see `bulk.execute_bulk`. One outcome for each, in order.
@@ -137,9 +156,18 @@ class IntercomTarget(IntercomReader):
         Raises Unauthorized or ScopeMissing while nothing is sent yet; later they are outcomes.
         """
         held = {action.id: outcome for action in actions if (outcome := self._attributes.hold(action)) is not None}
+        for outcome in held.values():
+            note(outcome)
         rest = [action for action in actions if action.id not in held]
         ended = await execute_bulk(
-            self._client, rest, reread=reread, single=self.execute, sleep=self._sleep, contacts=contacts
+            self._client,
+            rest,
+            reread=reread,
+            single=self.execute,
+            sleep=self._sleep,
+            contacts=contacts,
+            stop=stop,
+            note=note,
         )
         outcomes = held | {outcome.action: outcome for outcome in ended}
         return tuple(outcomes[action.id] for action in actions)
