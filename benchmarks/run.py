@@ -19,7 +19,15 @@ from reconciler.simulator import Options, RunningSimulator, Simulator
 HERE = Path(__file__).parent
 RULES = HERE.parent / "rules"
 RECONCILE = str(Path(sys.executable).with_name("reconcile"))
-MODULES = ("intercom_transport", "intercom_pace", "intercom_snapshot", "intercom_bulk", "durable_cost", "apply_rate")
+MODULES = (
+    "intercom_transport",
+    "intercom_pace",
+    "intercom_snapshot",
+    "intercom_bulk",
+    "night_calls",
+    "durable_cost",
+    "apply_rate",
+)
 """Each in a process of its own: how fast Intercom is called, and what durability costs."""
 
 ROUNDS = 5

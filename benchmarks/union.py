@@ -69,14 +69,15 @@ def contacts(size: int) -> Iterator[dict[str, object]]:
     """One contact for each member but every 200th, strangers, and some duplicates."""
     for place in range(size):
         if place % 200 != 199:
-            yield _drifted(_converged(place), place)
+            yield _drifted(converged(place), place)
         if place % 500 == 123:
             yield {"id": f"{0xD00000000000 + place:024x}", "role": "lead", "email": f"member{place}@example.org"}
     for place in range(size * 53 // 1000):
         yield {"id": f"{0xE00000000000 + place:024x}", "role": "lead", "email": f"stranger{place}@example.net"}
 
 
-def _converged(place: int) -> dict[str, object]:
+def converged(place: int) -> dict[str, object]:
+    """The contact of one member, as it should be."""
     number, first, last, email, phone, status, _, region, facility = member(place)
     code = position(place)
     attributes = {
