@@ -1,8 +1,8 @@
-"""A plan as one HTML file that needs nothing else: no scripts, no links out, no fonts, light and dark.
+"""A plan as one HTML file that needs nothing else: no links out, no fonts, light and dark, and whole without scripts.
 
-The page forbids itself everything but its own style sheet, by the digest of it (Content Security Policy Level 3,
-section 2.3.1), so that markup that got in through a name could neither run nor load anything. Values are escaped
-twice over: what hides or moves text by `visible`, what is markup by Jinja.
+The page forbids itself everything but its own style sheet and its own script (search and filter), by their digests
+(Content Security Policy Level 3, section 2.3.1), so that markup that got in through a name could neither run nor load
+anything. Values are escaped twice over: what hides or moves text by `visible`, what is markup by Jinja.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reconciler.report.facts import visible
 def plan_html(plan: Plan) -> str:
     """The plan as one HTML document."""
     final = [action for action in plan.actions if action.undo == "none"]
-    style = _style()
+    style, script = _part("plan.css"), _part("plan.js")
     return _template().render(
         plan=plan,
         summary=facts.summary(plan),
@@ -36,7 +36,9 @@ def plan_html(plan: Plan) -> str:
         reviews=facts.open_findings(plan),
         inputs=[(name, getattr(plan.inputs, name)) for name in plan.inputs.__struct_fields__],
         style=Markup(style),  # noqa: S704 - a file of this package
-        style_digest=b64encode(sha256(style.encode()).digest()).decode(),
+        style_digest=_digest(style),
+        script=Markup(script),  # noqa: S704 - a file of this package
+        script_digest=_digest(script),
         facts=facts,
     )
 
@@ -55,8 +57,12 @@ def _template() -> Template:
 
 
 @cache
-def _style() -> str:
-    return files("reconciler.report").joinpath("templates", "plan.css").read_text(encoding="utf-8")
+def _part(name: str) -> str:
+    return files("reconciler.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return b64encode(sha256(text.encode()).digest()).decode()
 
 
 def _finalize(value: Any) -> Any:
