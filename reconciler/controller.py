@@ -44,6 +44,7 @@ from reconciler.targets import Reader, Writer
 
 if TYPE_CHECKING:
     from reconciler.targets.intercom import IntercomTarget
+    from reconciler.targets.intercom.checkup import Checkup
 
 TOOL = f"reconciler {__version__}"
 
@@ -311,6 +312,13 @@ def goes_in_bulk(made: Plan, settings: Settings) -> bool:
     if not settings.intercom_bulk or made.target != "contacts":
         return False
     return costs_less(sum(map(is_plain, made.actions)), made.inputs.contacts.count or 0, reread=False)
+
+
+def open_checkup(settings: Settings) -> Checkup:
+    """Intercom, for somebody who asks how things stand. Nothing is connected yet."""
+    from reconciler.targets.intercom.checkup import Checkup  # noqa: PLC0415 - as above
+
+    return Checkup(token=settings.token().reveal(), base_url=settings.intercom_base_url)
 
 
 def open_state(settings: Settings) -> StateDatabase:

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +38,7 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("INTERCOM_ACCESS_TOKEN", "the access token of the Intercom app", secret=True),
+    Setting("INTERCOM_TOKEN_ISSUED", "the day the token was made, YYYY-MM-DD; `reconcile doctor` tells its age"),
     Setting("INTERCOM_BASE_URL", "where Intercom's API is", "https://api.intercom.io"),
     Setting(
         "INTERCOM_CLIENT_SECRET",
@@ -148,6 +150,7 @@ class Settings:
     """Every setting, checked. What a command cannot do without is asked for by a method, which raises SettingsError."""
 
     intercom_access_token: Secret | None
+    intercom_token_issued: date | None
     intercom_base_url: str
     """Scheme, host and port; no slash at the end."""
     intercom_client_secrets: tuple[Secret, ...]
@@ -172,9 +175,12 @@ class Settings:
 
     def require(self, *needs: Need) -> None:
         """Raise one SettingsError with a line for every variable that these needs lack."""
-        lines = [line for need in needs for line in self._lacks(need)]
-        if lines:
-            raise SettingsError("\n".join(dict.fromkeys(lines)), next_step=_SET_IT)
+        if lines := self.lacking(*needs):
+            raise SettingsError("\n".join(lines), next_step=_SET_IT)
+
+    def lacking(self, *needs: Need) -> tuple[str, ...]:
+        """One line for every variable that these needs lack, each once."""
+        return tuple(dict.fromkeys(line for need in needs for line in self._lacks(need)))
 
     def token(self) -> Secret:
         """The Intercom access token."""
@@ -215,15 +221,34 @@ def settings_here() -> Settings:
     return load_settings(os.environ, dotenv=Path(".env"))
 
 
+def settings_to_examine() -> tuple[Settings, Mapping[str, str]]:
+    """The settings of this process as far as they can be read, for `reconcile doctor`; and what is malformed, as
+    `read_settings`.
+    """
+    return read_settings(os.environ, dotenv=Path(".env"))
+
+
 def load_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> Settings:
     """Read every setting. `dotenv` is a file that need not exist; a variable of `environ`, even an empty one, wins.
 
     Raises SettingsError with one line for each malformed value (and each line of the file that is not NAME=value).
     """
+    settings, problems = read_settings(environ, dotenv=dotenv)
+    if problems:
+        raise SettingsError("\n".join(problems.values()), next_step=_CORRECT_IT)
+    return settings
+
+
+def read_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> tuple[Settings, Mapping[str, str]]:
+    """As `load_settings`; what is malformed counts as not set and comes back as variable → one line.
+
+    Raises SettingsError where `dotenv` cannot be read.
+    """
     read = _Values({**(_read_dotenv(dotenv) if dotenv is not None else {}), **environ})
     chosen, missing = _source(read)
     settings = Settings(
         intercom_access_token=read.token("INTERCOM_ACCESS_TOKEN"),
+        intercom_token_issued=read.day("INTERCOM_TOKEN_ISSUED"),
         intercom_base_url=read.address("INTERCOM_BASE_URL", bare=True) or "",
         intercom_client_secrets=read.tokens("INTERCOM_CLIENT_SECRET"),
         intercom_rate_limit=read.number("INTERCOM_RATE_LIMIT", most=1_000_000),
@@ -244,10 +269,7 @@ def load_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> Setting
         heartbeat_url=_secret(read.address("RECONCILER_HEARTBEAT_URL", bare=False)),
         paused=read.flag("RECONCILER_PAUSED"),
     )
-    if read.problems:
-        lines = [read.problems[name] for name in _BY_NAME if name in read.problems]
-        raise SettingsError("\n".join(lines), next_step=_CORRECT_IT)
-    return settings
+    return settings, {name: read.problems[name] for name in _BY_NAME if name in read.problems}
 
 
 def _source(read: _Values) -> tuple[SourceSetting | None, tuple[str, ...]]:
@@ -337,6 +359,14 @@ class _Values:
             return int(text)
         self._wrong(name, f"a whole number from 1 to {most}")
         return None
+
+    def day(self, name: str) -> date | None:
+        text = self.text(name)
+        try:
+            return None if text is None else date.fromisoformat(text)
+        except ValueError:
+            self._wrong(name, "a day as in 2026-11-24")
+            return None
 
     def flag(self, name: str) -> bool:
         text = (self.text(name) or "").lower()

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("reconciler.cli.show:command", "Show a stored plan in any format."),
     "undo": ("reconciler.cli.undo:command", "Make a plan that takes back what was applied."),
     "rehearse": ("reconciler.cli.rehearse:command", "Apply a plan to a copy, and plan again."),
+    "doctor": ("reconciler.cli.doctor:command", "Look at everything a person on call would."),
     "pause": ("reconciler.cli.pause:pause", "Stop all writing, at once."),
     "resume": ("reconciler.cli.pause:resume", "Allow writing again."),
     "rules": ("reconciler.cli.rules:command", "Check the rule files, print their schemas, run their cases."),

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,26 @@ _PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 SECONDS = 60.0
 """How long the lock outlives the last sign of life of its holder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who took the lock last. since: when, by the database's clock. alive: whether it holds it still."""
+
+    who: str
+    since: datetime
+    alive: bool
+
+
+def last_holder(database: StateDatabase, *, name: str = "apply") -> Holder | None:
+    """Who holds the lock, or held it last; None where nobody ever did. Raises StateError."""
+    with database.begin() as connection:
+        row = connection.execute(
+            select(LEASES, (LEASES.c.expires >= database.now()).label("good")).where(LEASES.c.name == name)
+        ).one_or_none()
+    if row is None:
+        return None
+    return Holder(row.holder, datetime.fromtimestamp(row.since, UTC), bool(row.good) and not _is_dead(row.process))
 
 
 class Lease:

@@ -77,6 +77,10 @@ class StateDatabase:
         """Where it is, for messages: never the user or password."""
         return f"{self.url.get_backend_name()} {self.url.host or ''}{'/' if self.url.host else ''}{self.url.database}"
 
+    def exists(self) -> bool:
+        """Whether there is something to look at: a SQLite file is made by the first run that needs it."""
+        return self.url.get_backend_name() != "sqlite" or self._file.is_file()
+
     def engine_url(self) -> str:
         """The URL with its password, for the durable engine alone."""
         return self.url.render_as_string(hide_password=False)

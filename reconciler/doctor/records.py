@@ -1,0 +1,74 @@
+"""What the stored plans and outcomes tell of the nights before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.core.outcome import RunOutcome
+from reconciler.core.plan import Plan
+from reconciler.errors import PlanUnreadable
+from reconciler.runs.store import PlanStore
+
+LOOKED_AT = 20
+"""Of the newest plans, so many are read: a week of two jobs and some by hand."""
+
+COVERS = 0.1
+"""A plan that left fewer of the members alone than this share was about a few of them (`--only`), and tells nothing of
+the night."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """plans: the newest that this release can read, newest first. runs: their outcomes, by plan. count: of all plans.
+
+    not_read: how many of those looked at are of another release, or damaged.
+    """
+
+    count: int
+    plans: tuple[Plan, ...]
+    runs: dict[str, RunOutcome]
+    not_read: int = 0
+
+    def newest(self, target: str) -> Plan | None:
+        """The newest plan of a target."""
+        return next((plan for plan in self.plans if plan.target == target), None)
+
+    def last_run(self) -> RunOutcome | None:
+        """The outcome of the newest plan that has one."""
+        return next((self.runs[plan.id] for plan in self.plans if plan.id in self.runs), None)
+
+    def last_success(self) -> datetime | None:
+        """When a night last ended well: nothing failed or is unknown, or there was nothing to do."""
+        ends = [end for plan in self.plans if (end := _good_end(plan, self.runs.get(plan.id))) is not None]
+        return max(ends, default=None)
+
+
+def read_records(store: PlanStore) -> Records:
+    """The newest records. Raises ReconcilerError where the place cannot be read, PlanUnreadable where the newest record
+    is damaged, since nothing may be built on it.
+    """
+    store.latest_digest()
+    ids = store.list_ids()
+    plans: list[Plan] = []
+    runs: dict[str, RunOutcome] = {}
+    not_read = 0
+    for plan_id in reversed(ids[-LOOKED_AT:]):
+        try:
+            plan = store.get_plan(plan_id)
+            run = store.get_outcome(plan_id) if store.has_outcome(plan_id) else None
+        except PlanUnreadable:
+            not_read += 1  # said by the check, and no reason to be silent about the others
+            continue
+        plans.append(plan)
+        if run is not None:
+            runs[plan_id] = run
+    return Records(len(ids), tuple(plans), runs, not_read)
+
+
+def _good_end(plan: Plan, run: RunOutcome | None) -> datetime | None:
+    if run is not None:
+        return None if run.summary.failed or run.summary.unknown else datetime.fromisoformat(run.finished_at)
+    nothing_to_do = plan.applyable and not plan.actions
+    covers = plan.summary.unchanged >= COVERS * (plan.inputs.members.count or 0)
+    return datetime.fromisoformat(plan.created_at) if nothing_to_do and covers else None

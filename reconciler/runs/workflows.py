@@ -1,0 +1,56 @@
+"""What the durable engine has on its books, asked from outside: nothing is started or taken up by looking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from dbos import DBOSClient, WorkflowStatus
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from reconciler.errors import StateError
+from reconciler.runs.durable import WORKFLOW
+from reconciler.runs.state import StateDatabase
+
+_LOOKED_AT = 200
+"""Of the newest workflows, when the newest that is no run is wanted."""
+
+
+def unfinished(database: StateDatabase) -> tuple[str, ...]:
+    """The ids of the plans whose runs are under way or were interrupted, oldest first. Raises StateError."""
+    found = _listed(database, status=["PENDING", "ENQUEUED"], name=WORKFLOW)
+    return tuple(sorted(one.workflow_id for one in found))
+
+
+def newest_event(database: StateDatabase) -> datetime | None:
+    """When the newest workflow began that is not a run of a plan: a webhook's event. None where there is none.
+
+    Raises StateError.
+    """
+    found = _listed(database, limit=_LOOKED_AT, sort_desc=True)
+    times = [one.created_at for one in found if one.name != WORKFLOW and one.created_at is not None]
+    return datetime.fromtimestamp(max(times) / 1000, UTC) if times else None
+
+
+def _listed(database: StateDatabase, **wanted: Any) -> Sequence[WorkflowStatus]:
+    """The engine's list of workflows; empty where it has no tables yet, as nothing has run then."""
+    books: DBOSClient | None = None
+    try:
+        books = DBOSClient(system_database_url=database.engine_url(), retry_connection_errors=False)
+        return books.list_workflows(load_input=False, load_output=False, **wanted)
+    except SQLAlchemyError as error:
+        if isinstance(error, DBAPIError) and _has_no_tables(error):
+            return ()
+        raise StateError(
+            f"the state database ({database.place}) failed: {type(error).__name__}",
+            next_step="See that RECONCILER_STATE_URL names a database that is up and may be written to.",
+        ) from error
+    finally:
+        if books is not None:
+            books.destroy()
+
+
+def _has_no_tables(error: DBAPIError) -> bool:
+    """SQLite has no code for it, so its text tells; PostgreSQL's is 42P01, undefined_table."""
+    return getattr(error.orig, "sqlstate", None) == "42P01" or str(error.orig).startswith("no such table")
