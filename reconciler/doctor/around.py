@@ -137,8 +137,12 @@ class Around:
     async def _ask_each(self) -> None:
         async with controller.open_checkup(self.settings) as checkup:
             await _settle(self.workspace, checkup.workspace)
-            self.ahead.settle(checkup.seconds_ahead)
+            ahead = checkup.seconds_ahead()
+            if ahead is not None:  # a refusal is dated, too
+                self.ahead.settle(lambda: ahead)
             self._check_opened()
+            if ahead is None:
+                self.ahead.settle(lambda: None)
             # After a 403 to anything the client sends no write any more: what is asked by one goes first.
             await _settle(self.permissions, checkup.permissions)
             await asyncio.gather(
