@@ -34,6 +34,7 @@ MYSQL = {"MYSQL_HOST": "db.union.org", "MYSQL_USER": "reader", "MYSQL_PASSWORD":
 
 GOOD = {
     "INTERCOM_ACCESS_TOKEN": "dG9rOjEyMw==",
+    "INTERCOM_TOKEN_ISSUED": "2026-11-24",
     "INTERCOM_BASE_URL": "https://api.eu.intercom.io",
     "INTERCOM_CLIENT_SECRET": "s1,s2",
     "INTERCOM_RATE_LIMIT": "800",
@@ -157,6 +158,7 @@ def test_a_file_that_cannot_be_read_is_an_error_that_shows_none_of_it(
 
 MALFORMED = {
     "INTERCOM_ACCESS_TOKEN": (f"two {CANARY}", f'"{CANARY}\N{RIGHT DOUBLE QUOTATION MARK}', f"{CANARY}\nx"),
+    "INTERCOM_TOKEN_ISSUED": (CANARY, "24.11.2026", "2026-13-01", "2026-02-30"),
     "INTERCOM_BASE_URL": (
         f"http://{CANARY}.example.org",
         f"https://user:{CANARY}@api.intercom.io",

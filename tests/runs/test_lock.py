@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
 from reconciler.errors import LockHeld, StateError
-from reconciler.runs.lock import Lease
+from reconciler.runs.lock import Lease, last_holder
 from reconciler.runs.state import LEASES, StateDatabase
 
 
@@ -119,3 +121,16 @@ def test_a_database_that_is_not_there_is_a_clear_error() -> None:
     with pytest.raises(StateError, match="state database") as caught:
         Lease(StateDatabase("postgresql://u:secret@127.0.0.1:9/none"), holder="a").__enter__()
     assert "secret" not in str(caught.value)
+
+
+def test_last_holder_is_known(url: str) -> None:
+    """Nobody; who has it; and who had it, once it is free."""
+    database = StateDatabase(url)
+    assert last_holder(database) is None
+    with Lease(database, holder="process 7 on night"):
+        held = last_holder(database)
+    free = last_holder(database)
+    assert held is not None
+    assert (held.who, held.alive) == ("process 7 on night", True)
+    assert abs(held.since - datetime.now(UTC)) < timedelta(minutes=1)
+    assert free == replace(held, alive=False)

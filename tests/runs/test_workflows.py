@@ -1,0 +1,77 @@
+"""The durable engine's books, asked from outside; on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from dbos import DBOSClient
+
+from reconciler.errors import StateError
+from reconciler.runs.durable import WORKFLOW
+from reconciler.runs.state import StateDatabase
+from reconciler.runs.workflows import newest_event, unfinished
+from tests.runs.conftest import NewState, _make_tables_of_the_engine
+
+PLAN = "20261123T023000Z-8f3a1c5e"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, new_state: NewState) -> Iterator[StateDatabase]:
+    """A state database with the engine's tables, and nothing in them."""
+    one = StateDatabase(new_state() if request.param == "postgresql" else f"sqlite:///{tmp_path / 'state.sqlite'}")
+    if request.param == "sqlite":
+        _make_tables_of_the_engine(one)
+    yield one
+    one.close()
+
+
+def enqueue(database: StateDatabase, name: str, workflow_id: str) -> None:
+    """One workflow that nobody begins with."""
+    books = DBOSClient(system_database_url=database.engine_url())
+    books.enqueue({"workflow_name": name, "queue_name": "waiting", "workflow_id": workflow_id})
+    books.destroy()
+
+
+def test_nothing_has_run(database: StateDatabase) -> None:
+    """No run and no event."""
+    assert (unfinished(database), newest_event(database)) == ((), None)
+
+
+def test_run_is_unfinished_and_an_event_is_no_run(database: StateDatabase) -> None:
+    """The plan's id; and when the event came, within what two clocks may differ."""
+    enqueue(database, WORKFLOW, PLAN)
+    enqueue(database, "reconciler.event", "event-1")
+    assert unfinished(database) == (PLAN,)
+    event = newest_event(database)
+    assert event is not None
+    assert abs(event - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_run_alone_is_no_event(database: StateDatabase) -> None:
+    """A night is not what the webhook brought."""
+    enqueue(database, WORKFLOW, PLAN)
+    assert newest_event(database) is None
+
+
+def test_without_the_tables_of_the_engine(tmp_path: Path) -> None:
+    """Somebody paused before anything ever ran."""
+    database = StateDatabase(f"sqlite:///{tmp_path / 'state.sqlite'}")
+    with database.begin():
+        pass
+    assert (unfinished(database), newest_event(database)) == ((), None)
+
+
+def test_without_the_tables_of_the_engine_on_postgresql(postgres_url: str) -> None:
+    """As on SQLite."""
+    database = StateDatabase(postgres_url)
+    assert (unfinished(database), newest_event(database)) == ((), None)
+
+
+def test_database_that_is_damaged(tmp_path: Path) -> None:
+    """An error of ours that names the place; nothing is taken for an empty book."""
+    (tmp_path / "state.sqlite").write_bytes(b"x" * 4096)
+    with pytest.raises(StateError, match=r"state\.sqlite"):
+        unfinished(StateDatabase(f"sqlite:///{tmp_path / 'state.sqlite'}"))
