@@ -39,10 +39,12 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The durable engine's. unfinished: plans whose runs are under way or were interrupted."""
+    """The durable engine's. unfinished: plans whose runs are not at their end. newest_event: when the webhook brought it."""
 
     unfinished: tuple[str, ...] = ()
     newest_event: datetime | None = None
+    given_up: int = 0
+    """Events that nobody will try again by himself."""
 
 
 class Around:
@@ -113,11 +115,11 @@ class Around:
     def _look_into_books(self) -> Books:
         if not self.state.value(asks="interrupted").there:
             return Books()
-        from reconciler.runs.workflows import newest_event, unfinished  # noqa: PLC0415 - DBOS costs 0.5 s
+        from reconciler.runs.workflows import given_up, newest_event, unfinished  # noqa: PLC0415 - DBOS costs 0.5 s
 
         database = controller.open_state(self.settings)
         try:
-            return Books(unfinished(database), newest_event(database))
+            return Books(unfinished(database), newest_event(database), given_up(database))
         finally:
             database.close()
 

@@ -14,8 +14,10 @@ ROTATE_AFTER = 90
 REMIND_AFTER = 80
 """Days after which the doctor reminds of it."""
 
-SILENT_AFTER = timedelta(days=3)
-"""A support team that talks to nobody for a weekend and a day is rare; a webhook that broke is not."""
+SILENT_AFTER = timedelta(hours=26)
+"""A day with two hours to spare. Intercom suspends a webhook after seven days of errors, and says nothing to us."""
+
+_WEBHOOK = "docs/runbook.md, `The webhook is silent`."
 
 _SET_IT = "Set it; docs/reference/settings.md has them all."
 _ROTATE = (
@@ -50,16 +52,15 @@ def webhook(around: Around) -> Check:
     ]
     if unset:
         return amber("webhook", f"{listed(unset)} not set: the web service answers nobody", _SET_IT)
-    newest = around.books.value(asks="webhook").newest_event
+    books = around.books.value(asks="webhook")
+    newest = books.newest_event
     if newest is None:
-        says = "the secrets are set; no event has come in yet"
-    elif around.now - newest <= SILENT_AFTER:
-        return green("webhook", f"the secrets are set; the newest event came {ago(newest, around.now)}")
-    else:
-        says = f"silent: the newest event came {ago(newest, around.now)}"
-    return amber(
-        "webhook", says, "In Intercom's Developer Hub see that the webhook's topics are on and its address is right."
-    )
+        return amber("webhook", "the secrets are set; no event has come in yet", _WEBHOOK)
+    if around.now - newest > SILENT_AFTER:
+        return amber("webhook", f"silent: the newest event came {ago(newest, around.now)}", _WEBHOOK)
+    if books.given_up:
+        return amber("webhook", f"{books.given_up} events were given up after their last try", _WEBHOOK)
+    return green("webhook", f"the secrets are set; the newest event came {ago(newest, around.now)}")
 
 
 def notify(around: Around) -> Check:

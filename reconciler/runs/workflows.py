@@ -13,8 +13,11 @@ from reconciler.errors import StateError
 from reconciler.runs.durable import WORKFLOW
 from reconciler.runs.state import StateDatabase
 
-_LOOKED_AT = 200
-"""Of the newest workflows, when the newest that is no run is wanted."""
+EVENT = "reconciler.event"
+"""The workflow in which the web service handles one event of the webhook."""
+
+_MANY = 1000
+"""Events that were given up are counted up to here."""
 
 
 def unfinished(database: StateDatabase) -> tuple[str, ...]:
@@ -24,13 +27,15 @@ def unfinished(database: StateDatabase) -> tuple[str, ...]:
 
 
 def newest_event(database: StateDatabase) -> datetime | None:
-    """When the newest workflow began that is not a run of a plan: a webhook's event. None where there is none.
-
-    Raises StateError.
-    """
-    found = _listed(database, limit=_LOOKED_AT, sort_desc=True)
-    times = [one.created_at for one in found if one.name != WORKFLOW and one.created_at is not None]
+    """When the newest event of the webhook came in; None where there is none. Raises StateError."""
+    found = _listed(database, name=EVENT, limit=1, sort_desc=True)
+    times = [one.created_at for one in found if one.created_at is not None]
     return datetime.fromtimestamp(max(times) / 1000, UTC) if times else None
+
+
+def given_up(database: StateDatabase) -> int:
+    """How many events of the webhook were given up, at most 1,000. Raises StateError."""
+    return len(_listed(database, name=EVENT, status=["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"], limit=_MANY))
 
 
 def _listed(database: StateDatabase, **wanted: Any) -> Sequence[WorkflowStatus]:

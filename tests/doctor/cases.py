@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
+from sqlalchemy import text
 
 from reconciler.core.model import Finding
 from reconciler.core.plan import Summary
@@ -143,6 +144,12 @@ def positions_of_yesterday(world: World) -> None:
     """The positions job and the night are 25.9 hours old."""
     positions_mirrored(world)
     after(hours=25.9)(world)
+
+
+def event_given_up(world: World) -> None:
+    """An event failed for the last time."""
+    with world.state.begin() as connection:
+        connection.execute(text("UPDATE workflow_status SET status = 'ERROR' WHERE name = 'reconciler.event'"))
 
 
 def dotenv_broken(world: World) -> None:
@@ -287,13 +294,19 @@ CASES = [
     Case("their clock is two minutes ahead", clock_ahead(120), red={"clock": "seconds behind Intercom's"}),
     # the nights
     Case(
-        "one night is missing", after(hours=27), amber={"plan": "27 hours ago", "last-success": "one night is missing"}
+        "one night is missing",
+        after(hours=27),
+        amber={
+            "plan": "27 hours ago",
+            "last-success": "one night is missing",
+            "webhook": "silent: the newest event came 27",
+        },
     ),
     Case(
         "two nights are missing",
         after(hours=51),
         red={"last-success": "nights are missing"},
-        amber={"plan": "2 days ago"},
+        amber={"plan": "2 days ago", "webhook": "silent"},
     ),
     Case("the last plan was refused", refused, red={"plan": "sqlite has no members at all"}),
     Case("a class is held", held, amber={"held": "1 actions of plan"}),
@@ -312,5 +325,6 @@ CASES = [
         red={"state": "the state database"},
         waiting=["lock", "pause", "interrupted", "webhook"],
     ),
-    Case("silent for three days", after(days=3.01), red={"last-success": ""}, amber={"webhook": "silent", "plan": ""}),
+    Case("a day and two hours", after(hours=25.9)),
+    Case("an event was given up", event_given_up, amber={"webhook": "1 events were given up"}),
 ]

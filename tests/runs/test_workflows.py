@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from dbos import DBOSClient
+from sqlalchemy import text
 
 from reconciler.errors import StateError
 from reconciler.runs.durable import WORKFLOW
 from reconciler.runs.state import StateDatabase
-from reconciler.runs.workflows import newest_event, unfinished
+from reconciler.runs.workflows import EVENT, given_up, newest_event, unfinished
 from tests.runs.conftest import NewState, _make_tables_of_the_engine
 
 PLAN = "20261123T023000Z-8f3a1c5e"
@@ -29,21 +32,38 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, new_state: NewState
 
 
 def enqueue(database: StateDatabase, name: str, workflow_id: str) -> None:
-    """One workflow that nobody begins with."""
-    books = DBOSClient(system_database_url=database.engine_url())
+    """One workflow that nobody begins with; the web service goes by a name of its own."""
+    application = "reconciler-web" if name == EVENT else "reconciler"
+    books = DBOSClient(system_database_url=database.engine_url(), application_name=application)
     books.enqueue({"workflow_name": name, "queue_name": "waiting", "workflow_id": workflow_id})
     books.destroy()
 
 
 def test_nothing_has_run(database: StateDatabase) -> None:
     """No run and no event."""
-    assert (unfinished(database), newest_event(database)) == ((), None)
+    assert (unfinished(database), newest_event(database), given_up(database)) == ((), None, 0)
+
+
+def test_event_that_was_given_up(database: StateDatabase) -> None:
+    """Counted once its last try has failed."""
+    enqueue(database, EVENT, "event-1")
+    assert given_up(database) == 0
+    table = "workflow_status" if database.url.get_backend_name() == "sqlite" else "dbos.workflow_status"
+    with database.begin() as connection:
+        connection.execute(text(f"UPDATE {table} SET status = 'ERROR'"))
+    assert given_up(database) == 1
+
+
+@pytest.mark.skipif(find_spec("reconciler.web") is None, reason="there is no web service yet")
+def test_events_are_called_as_the_web_service_calls_them() -> None:
+    """Otherwise the doctor would call a busy webhook silent."""
+    assert import_module("reconciler.web.queue").WORKFLOW == EVENT
 
 
 def test_run_is_unfinished_and_an_event_is_no_run(database: StateDatabase) -> None:
     """The plan's id; and when the event came, within what two clocks may differ."""
     enqueue(database, WORKFLOW, PLAN)
-    enqueue(database, "reconciler.event", "event-1")
+    enqueue(database, EVENT, "event-1")
     assert unfinished(database) == (PLAN,)
     event = newest_event(database)
     assert event is not None
