@@ -202,7 +202,8 @@ def _type(schema: dict[str, Any], root: dict[str, Any]) -> str:
     if "enum" in shape:
         return " · ".join(f"`{one}`" for one in shape["enum"])
     if "anyOf" in shape and "type" in shape:
-        shape = next(one for one in shape["anyOf"] if one.get("type") == shape["type"]) | shape
+        either = (_resolved(one, root) for one in shape["anyOf"])
+        shape = next(one for one in either if one.get("type") == shape["type"]) | shape
     elif "anyOf" in shape:
         bounds = {key: shape[key] for key, _ in _BOUNDS if key in shape}
         return " or ".join(
@@ -233,6 +234,7 @@ def _files() -> Iterator[str]:
         ("`inputs`", plan, "Inputs"),
         ("`inputs.*`", plan, "Digest"),
         ("`summary`", plan, "Summary"),
+        ("`census`", plan, "Census"),
         ("`limits`", plan, "LimitCheck"),
         ("`actions`", actions, "Action"),
         ("`because` of an action", actions, "Because"),
@@ -322,6 +324,7 @@ SAID_HERE: dict[str, dict[str, str]] = {
         "refused_because": "What the guards said.",
         "inputs": "What it was made from; see below.",
         "summary": "See below.",
+        "census": "Live contacts against members; see below. None where no contacts were counted.",
         "limits": "One entry a class of actions; see below.",
         "actions": "One a line, in the order in which they may run; see below.",
         "findings": "One a line, by rule; see below.",
@@ -348,6 +351,7 @@ SAID_HERE: dict[str, dict[str, str]] = {
         "unarchive": "Contacts to bring back; only an undo has these.",
         "delete": "Rows of the positions table to delete; no plan for contacts has these.",
     },
+    "Census": {"users": "Live users.", "leads": "Live leads."},
     "LimitCheck": {
         "limit": "The class of actions.",
         "allowed": "How many may be planned.",

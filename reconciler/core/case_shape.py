@@ -102,6 +102,9 @@ class CaseShape(RuleFile, frozen=True, kw_only=True):
     contacts: tuple[dict[str, Scalar], ...] = ()
     open_conversations: dict[str, int] = msgspec.field(default_factory=dict)
     mappings: dict[str, str] = msgspec.field(default_factory=dict)
+    regions: dict[str, str] = msgspec.field(default_factory=dict)
+    facilities: dict[str, str] = msgspec.field(default_factory=dict)
+    """The codes of regions.yaml and facilities.yaml, with their names; none, and none is unknown."""
     actions: tuple[ActionRow, ...]
     findings: tuple[FindingRow, ...]
 

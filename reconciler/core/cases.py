@@ -150,6 +150,8 @@ def _rules_of(case: Case, rules: Rules) -> Rules:
         contacts=msgspec.structs.replace(rules.contacts, who=shape.who or rules.contacts.who, fields=fields),
         matching=matching,
         mappings={**rules.mappings, **shape.mappings},
+        regions=shape.regions,
+        facilities=shape.facilities,
     )
 
 

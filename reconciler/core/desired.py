@@ -208,7 +208,7 @@ def _maker(field: FieldRule, rules: Rules) -> _Maker:
     if field.names == "positions.yaml":
         return _positions(rules.positions, field.join)
     if field.names == "member_types.yaml":
-        return _member_type(rules.member_types)
+        return _member_type(rules)
     return _text(field.from_, field.join)
 
 
@@ -238,13 +238,17 @@ def _positions(names: Mapping[str, str], join: str) -> _Maker:
     return make
 
 
-def _member_type(names: Mapping[tuple[str, str], str]) -> _Maker:
+def member_type(member: Member, rules: Rules) -> str | None:
+    """The member's type by its name, or as `Active, 7` where it has none; None for a member without a type."""
+    status, type_id = member.status or "", member.member_type_id or ""
+    return rules.member_types.get((status, type_id)) or (f"{status}, {type_id}" if type_id else None)
+
+
+def _member_type(rules: Rules) -> _Maker:
     def make(member: Member, extras: _Extras) -> str | None:
-        status, type_id = member.status or "", member.member_type_id or ""
-        name = names.get((status, type_id))
-        if name is not None or not type_id:
-            return name
-        shown = f"{status}, {type_id}"
+        shown = member_type(member, rules)
+        if shown is None or (member.status or "", member.member_type_id or "") in rules.member_types:
+            return shown
         extras.oddities.append(
             Oddity("member-type", "member_type_id", shown, f"member type {shown!r} has no name in member_types.yaml")
         )

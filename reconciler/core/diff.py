@@ -76,14 +76,23 @@ def changes(contact: Contact, desired: DesiredContact, *, region: str, forms_pho
         for field, wanted in desired.fields.items()
         if not same(field, contact.get(field), wanted)
     )
-    if forms_phone and contact.phone and "phone" not in desired.fields and not desired.member.phone:
+    if forms_phone and _keeps_own_phone(contact, desired):
         return (*found, *_own_phone(contact, region))
     return found
+
+
+def own_phone_problem(contact: Contact, desired: DesiredContact, *, region: str) -> str | None:
+    """Why the contact's phone is no number, where the source knows none to put in its place; None where it is one."""
+    return parse_phone(contact.phone or "", region).problem if _keeps_own_phone(contact, desired) else None
 
 
 def is_uuid(text: str | None) -> bool:
     """Whether an external id is a UUID, as the WordPress site once wrote them."""
     return text is not None and _UUID.fullmatch(text.strip()) is not None
+
+
+def _keeps_own_phone(contact: Contact, desired: DesiredContact) -> bool:
+    return bool(contact.phone) and "phone" not in desired.fields and not desired.member.phone
 
 
 def _own_phone(contact: Contact, region: str) -> Iterator[Change]:

@@ -92,7 +92,7 @@ class Contact(msgspec.Struct, frozen=True, gc=False):
 class Oddity(msgspec.Struct, frozen=True, gc=False):
     """Something about a member that keeps one field, or the whole contact, from being as the rules want it."""
 
-    kind: Literal["invalid", "phone", "position-code", "member-type"]
+    kind: Literal["invalid", "phone", "position-code", "member-type", "place-code"]
     field: str
     """The member field it is about, in the words of `from:` in contacts.yaml."""
     value: str | None

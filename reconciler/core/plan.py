@@ -52,6 +52,27 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     delete: int = 0
 
 
+class Census(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Live contacts against members. Users and leads together are the last four together: each contact is in one."""
+
+    users: int
+    leads: int
+    members: dict[str, int]
+    """Rows of the source by status: those statuses whose members should be a contact."""
+    wanted: int
+    """Members who should be a contact and can be one."""
+    without: int
+    """Of these, how many have none."""
+    theirs: int
+    """Contacts of members who should be one. More than one of a member are duplicates."""
+    others: int
+    """Contacts of other members, such as those who left."""
+    disputed: int
+    """Contacts of which nobody can say whose they are."""
+    strangers: int
+    """Contacts that nothing ties to any member."""
+
+
 class LimitCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One limit, and how the plan stands against it. Where `ok` is false, the actions of that class are held."""
 
@@ -85,6 +106,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     previous: str | None = None
     """`sha256:…` of the record stored before this one."""
+    census: Census | None = None
+    """None where no contacts were counted, as in a plan that takes back another."""
 
     def held(self) -> dict[str, str]:
         """Ids of the actions that may not run, each with the reason: its class is over its limit, or it waits
@@ -118,6 +141,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     refused_because: tuple[str, ...]
     inputs: Inputs
     summary: Summary
+    census: Census | None
     limits: tuple[LimitCheck, ...]
 
 

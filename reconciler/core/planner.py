@@ -10,6 +10,7 @@ from hashlib import sha256
 import msgspec
 
 from reconciler.core.actions import Action, Do
+from reconciler.core.census import census_of
 from reconciler.core.diff import UPDATE_ATTRIBUTES
 from reconciler.core.drafts import Draft, actions_of, drafts_of, drafts_of_case
 from reconciler.core.findings import JUDGES, RULE_IDS, SURVEYS
@@ -187,6 +188,7 @@ def _needs_nothing(case: Case) -> bool:
         case.survivor is not None
         and not case.duplicates
         and not case.changes
+        and case.phone_problem is None
         and not any(oddity.kind == "phone" for oddity in case.desired.oddities)
     )
 
@@ -249,6 +251,7 @@ def make_plan(world: World, scope: Scope, context: Context) -> Plan:
         actions=decision.actions,
         findings=decision.findings,
         previous=context.previous,
+        census=census_of(world),
     )
     return finished(plan, now=context.now)
 

@@ -183,9 +183,11 @@ class OrphanContact(RuleFile, frozen=True):
 
 
 class MissingPositions(RuleFile, frozen=True):
-    """A contact that shows positions for a member who holds none."""
+    """A contact that shows positions for a member who holds none; a member who should hold one and does not."""
 
     then: Literal["clear", "report", "off"] = "clear"
+    expected_of: tuple[str, ...] = ()
+    """Member types, by their names in member_types.yaml (or as `Active, 7`), whose members hold a position."""
 
 
 class ReportOnly(RuleFile, frozen=True):
@@ -209,6 +211,7 @@ class Findings(RuleFile, frozen=True, rename="kebab"):
     orphan_contact: OrphanContact = OrphanContact()
     missing_positions: MissingPositions = MissingPositions()
     unknown_position_code: ReportOnly = ReportOnly()
+    unknown_place_code: ReportOnly = ReportOnly()
     invalid_member: ReportOnly = ReportOnly()
 
 
@@ -279,6 +282,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Position code → name, in the order in which they are joined."""
     member_types: dict[tuple[str, str], str]
     """(status, member type id) → name."""
+    regions: dict[str, str] = {}
+    """Region code → name; empty where nobody wrote them down, and then any code is taken for one."""
+    facilities: dict[str, str] = {}
+    """Facility code → name, likewise."""
     mappings: dict[str, str]
     """Contact id → member number, decided by a person."""
     sha256: str

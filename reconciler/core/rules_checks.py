@@ -27,6 +27,7 @@ from reconciler.core.rules import (
     Limits,
     Matching,
     MemberField,
+    MissingPositions,
     OrphanContact,
     SourceGuards,
     Table,
@@ -235,6 +236,10 @@ def _check_duplicates(place: Place, rule: ArchiveDuplicates) -> None:
         place.at("keep").report("must end with 'smallest_id': the others can leave two contacts equal")
 
 
+def _check_positions_expected(place: Place, rule: MissingPositions) -> None:
+    _check_repeats(place.at("expected_of"), rule.expected_of)
+
+
 def _check_orphan(place: Place, rule: OrphanContact) -> None:
     if not _is_trimmed(rule.label) or len(rule.label) > MAX_NAME:
         place.at("label").report(f"must be a text of 1 to {MAX_NAME} characters without spaces around it")
@@ -362,6 +367,7 @@ CHECKS: Mapping[type, Check] = {
     Confirm: _check_confirm,
     Matching: _check_matching,
     ArchiveDuplicates: _check_duplicates,
+    MissingPositions: _check_positions_expected,
     OrphanContact: _check_orphan,
     SourceGuards: _check_ceilings,
     ErrorBudget: _check_ceilings,
@@ -373,6 +379,8 @@ CHECKS: Mapping[type, Check] = {
 MAP_CHECKS: Mapping[str, Callable[[Place, Mapping[str, Node]], None]] = {
     "positions.yaml": _check_codes,
     "member_types.yaml": _check_member_types,
+    "regions.yaml": _check_codes,
+    "facilities.yaml": _check_codes,
     "mappings.yaml": _check_mappings,
 }
 """By file, for the files that are one flat map."""

@@ -32,12 +32,14 @@ FILES: Mapping[str, Any] = MappingProxyType(
         "limits.yaml": Limits,
         "positions.yaml": dict[str, Name],
         "member_types.yaml": dict[str, Name],
+        "regions.yaml": dict[str, Name] | None,
+        "facilities.yaml": dict[str, Name] | None,
         "mappings.yaml": dict[str, str | int] | None,
     }
 )
 """The rule files, and the type that each is written in."""
 
-OPTIONAL = ("mappings.yaml",)
+OPTIONAL = ("regions.yaml", "facilities.yaml", "mappings.yaml")
 """Files that may be absent or empty."""
 
 MAX_JSON_BYTES = 16 * 1024 * 1024
@@ -58,6 +60,8 @@ def parse_rules(files: Mapping[str, str | bytes]) -> Rules:
                 read[name] = node
         elif name not in OPTIONAL:
             problems.append(Problem(name, 0, "the file is missing"))
+    if not problems:
+        _check_expected_types(read, problems)
     if problems:
         raise RulesError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
     return _build(read)
@@ -117,9 +121,24 @@ def _read(name: str, text: str | bytes, problems: list[Problem]) -> Node | None:
     return document.root if fit and not document.problems else None
 
 
+def _check_expected_types(read: Mapping[str, Node], problems: list[Problem]) -> None:
+    """A type of findings.yaml that no member can be of would be asked about in vain."""
+    entry = Place("findings.yaml", read["findings.yaml"], (), problems).at("missing-positions", "expected_of")
+    names = {member_type_key(key): node.written for key, node in _entries(read["member_types.yaml"]).items()}
+    for number, item in enumerate(entry.node.value if isinstance(entry.node.value, tuple) else ()):
+        pair = member_type_key(item.written)
+        if pair in names:
+            entry.at(number).report(f"a member type with a name; write {names[pair]!r}")
+        elif pair is None and item.written not in names.values():
+            entry.at(number).report(f"no name in member_types.yaml; {suggest(item.written, names.values())}")
+
+
 def _build(read: Mapping[str, Node]) -> Rules:
     def convert(name: str) -> Any:
         return msgspec.convert(plain(read[name]), type=FILES[name])
+
+    def convert_or_none(name: str) -> Any:
+        return (convert(name) if name in read else None) or {}
 
     types = {member_type_key(key): name for key, name in convert("member_types.yaml").items()}
     mappings = _entries(read["mappings.yaml"]) if "mappings.yaml" in read else {}
@@ -134,6 +153,8 @@ def _build(read: Mapping[str, Node]) -> Rules:
             member_types={pair: name for pair, name in types.items() if pair is not None},
             # As written: the number 12345 is the member number "12345".
             mappings={contact: node.written for contact, node in mappings.items()},
+            regions=convert_or_none("regions.yaml"),
+            facilities=convert_or_none("facilities.yaml"),
             sha256="",
         )
     )
@@ -154,6 +175,8 @@ def _sealed(rules: Rules) -> Rules:
         },
         "positions": list(rules.positions.items()),
         "member_types": sorted([*pair, name] for pair, name in rules.member_types.items()),
+        "regions": rules.regions,
+        "facilities": rules.facilities,
         "mappings": rules.mappings,
     }
     encoded = msgspec.json.encode(meaning, order="deterministic")

@@ -22,6 +22,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DESCRIPTIONS = {
     "positions.yaml": "Position code → name, in the order in which names are joined.",
     "member_types.yaml": "Status and member type id, e.g. `Active, 6` → name.",
+    "regions.yaml": "Region code → name. Where the file is absent or empty, any code is taken for one.",
+    "facilities.yaml": "Facility code → name. Where the file is absent or empty, any code is taken for one.",
     "mappings.yaml": "Contact id → member number, decided by a person.",
 }
 

@@ -14,7 +14,7 @@ import msgspec
 
 from reconciler.core.actions import Do
 from reconciler.core.desired import People, gather_people, phone_region
-from reconciler.core.diff import Change, changes
+from reconciler.core.diff import Change, changes, own_phone_problem
 from reconciler.core.match import Match, Matches, match_all
 from reconciler.core.model import (
     ATTRIBUTE_PREFIX,
@@ -59,6 +59,8 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     duplicates: tuple[Match, ...]
     changes: tuple[Change, ...]
     """What differs between the survivor and what it should be."""
+    phone_problem: str | None = None
+    """Why the survivor's own phone is no number, where the source has none to put in its place."""
 
     @property
     def member(self) -> Member:
@@ -178,7 +180,8 @@ def case_of(world: World, desired: DesiredContact, survivor: Match | None, dupli
     phone = world.rules.contacts.fields.get("phone")
     forms_phone = phone is not None and phone.as_ == "e164"
     found = changes(survivor.contact, desired, region=phone_region(world.rules), forms_phone=forms_phone)
-    return Case(world, desired, survivor, duplicates, found)
+    problem = own_phone_problem(survivor.contact, desired, region=phone_region(world.rules)) if forms_phone else None
+    return Case(world, desired, survivor, duplicates, found, problem)
 
 
 def with_fields(contact: Contact, fields: Mapping[str, Scalar]) -> Contact:

@@ -203,6 +203,20 @@ def counts_line(plan: Plan) -> str:
     return f"Plan: {todo}. {can} can be undone, {cannot} cannot." + (f" {held} held." if held else "")
 
 
+def census(plan: Plan) -> tuple[str, ...]:
+    """Live contacts against members, in three sentences; none where the plan did not count."""
+    found = plan.census
+    if found is None:
+        return ()
+    whose = f"{found.theirs} belong to them, {found.others} to other members, {found.disputed} are in dispute"
+    statuses = ", ".join(f"{count} {status}" for status, count in found.members.items())
+    return (
+        f"{found.users + found.leads} live contacts: {found.users} users and {found.leads} leads",
+        f"{statuses} in the source; {found.wanted} of them can be a contact, and {found.without} have none",
+        f"Of the contacts, {whose}, and {found.strangers} are nobody's",
+    )
+
+
 def held_by(plan: Plan) -> str:
     """The limits that the plan is over, in one sentence; empty where nothing is held."""
     if not plan.applyable or not plan.held():

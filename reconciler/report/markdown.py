@@ -81,7 +81,13 @@ def _kinds(plan: Plan) -> str:
         can, cannot = facts.undo_counts(actions)
         rows.append((kind, str(len(actions)), str(can), str(cannot), str(sum(one.id in held for one in actions))))
     columns = ("To do", "Actions", "Can be undone", "Cannot be undone", "Held")
-    return _table(f"Actions: {len(plan.actions)}", columns, rows) + f"Unchanged members: {plan.summary.unchanged}\n\n"
+    table = _table(f"Actions: {len(plan.actions)}", columns, rows)
+    return table + f"Unchanged members: {plan.summary.unchanged}\n\n" + _census(plan)
+
+
+def _census(plan: Plan) -> str:
+    sentences = facts.census(plan)
+    return "".join(f"- {_prose(sentence)}\n" for sentence in sentences) + ("\n" if sentences else "")
 
 
 def _rules(plan: Plan) -> str:

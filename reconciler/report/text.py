@@ -73,6 +73,8 @@ def _header(page: Page, plan: Plan) -> None:
     page.prose(f"{plan.created_at} by {plan.tool}", lead="  Made       ")
     page.prose(f"{plan.expires_at}", lead="  Expires    ")
     page.prose(f"{plan.summary.unchanged} members", lead="  Unchanged  ")
+    for lead, sentence in zip(("  Contacts   ", "  Members    ", "  Whose      "), facts.census(plan), strict=False):
+        page.prose(sentence, lead=lead)
 
 
 def _number(count: int | None) -> str:

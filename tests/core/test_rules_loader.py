@@ -291,6 +291,9 @@ OTHER_MEANING = [
     ("member_types.yaml", "Active, 6", "Active, 7", "a pair"),
     ("mappings.yaml", "# For example", "5ba682d2: 0123\n# For example", "a decision"),
     ("sources.yaml", "table: members", "table: people", "where members are read"),
+    ("findings.yaml", "expected_of: []", "expected_of: [Retired Member]", "who is expected to hold a position"),
+    ("regions.yaml", "# NEA", "NEA", "a region"),
+    ("facilities.yaml", "# ZNY", "ZNY", "a facility"),
 ]
 
 

@@ -13,7 +13,7 @@ from reconciler.errors import RulesError
 
 RULES = Path(__file__).parents[2] / "rules"
 DEFAULTS: dict[str, str] = {name: (RULES / name).read_text(encoding="utf-8") for name in FILES}
-FREE_NAMES = ("positions.yaml", "member_types.yaml", "mappings.yaml")
+FREE_NAMES = ("positions.yaml", "member_types.yaml", "regions.yaml", "facilities.yaml", "mappings.yaml")
 
 
 def tree(name: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.core.actions import KINDS, Action, Because
 from reconciler.core.model import Evidence, Finding
-from reconciler.core.plan import Digest, Inputs, LimitCheck, Plan, Summary
+from reconciler.core.plan import Census, Digest, Inputs, LimitCheck, Plan, Summary
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -120,6 +120,17 @@ def make_plan(*actions: Action, **overrides: Any) -> Plan:
         "actions": actions,
         "findings": (),
         "previous": "sha256:" + "e" * 64,
+        "census": Census(
+            users=21_012,
+            leads=350,
+            members={"Active": 18_012, "Retired": 2_111},
+            wanted=20_101,
+            without=counts["create"],
+            theirs=20_140,
+            others=31,
+            disputed=4,
+            strangers=1187,
+        ),
     }
     return Plan(**(defaults | overrides))
 

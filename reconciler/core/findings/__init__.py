@@ -19,6 +19,7 @@ from reconciler.core.findings import (
     promote_lead,
     replace_uuid_external_id,
     shared_email,
+    unknown_place_code,
     unknown_position_code,
     update_attributes,
 )
@@ -40,7 +41,9 @@ SURVEYS: tuple[Callable[[World], Iterator[Ruling]], ...] = (
     shared_email.survey,
     duplicate_member_number.survey,
     orphan_contact.survey,
+    missing_positions.survey,
     unknown_position_code.survey,
+    unknown_place_code.survey,
     invalid_member.survey,
 )
 """Asked once a plan."""
@@ -58,6 +61,7 @@ RULE_IDS: tuple[str, ...] = (
     orphan_contact.RULE,
     missing_positions.RULE,
     unknown_position_code.RULE,
+    unknown_place_code.RULE,
     invalid_member.RULE,
 )
 """Every rule, in the order of the design."""

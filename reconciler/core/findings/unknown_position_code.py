@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from reconciler.core.model import Evidence, Member, Oddity
 from reconciler.core.world import Ruling, World, ruling
@@ -17,10 +17,18 @@ def survey(world: World) -> Iterator[Ruling]:
     """One finding for each position code or member type that has no name."""
     if world.rules.findings.unknown_position_code.then == "off":
         return
-    for says, concerned in sorted(_by_code(world).items()):
+    yield from rulings_by_code(world, RULE, _without_name(world))
+
+
+def rulings_by_code(world: World, rule: str, found: Iterable[tuple[Member, Oddity]]) -> Iterator[Ruling]:
+    """One ruling for each different thing that is said, ordered by it, with the members it is said of."""
+    by_code: dict[str, list[tuple[Member, Oddity]]] = {}
+    for member, oddity in found:
+        by_code.setdefault(oddity.says, []).append((member, oddity))
+    for says, concerned in sorted(by_code.items()):
         count = len(concerned)
         yield ruling(
-            RULE,
+            rule,
             "review",
             f"{says}; {count} member{'s' if count > 1 else ''} concerned",
             evidence=tuple(
@@ -31,11 +39,8 @@ def survey(world: World) -> Iterator[Ruling]:
         )
 
 
-def _by_code(world: World) -> dict[str, list[tuple[Member, Oddity]]]:
-    """What is said of a code → the members it is about."""
-    found: dict[str, list[tuple[Member, Oddity]]] = {}
+def _without_name(world: World) -> Iterator[tuple[Member, Oddity]]:
     for desired in world.people.wanted.values():
         for oddity in desired.oddities:
             if oddity.kind in {"position-code", "member-type"}:
-                found.setdefault(oddity.says, []).append((desired.member, oddity))
-    return found
+                yield desired.member, oddity
