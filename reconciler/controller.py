@@ -10,7 +10,7 @@ import asyncio
 import gc
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -30,8 +30,9 @@ from reconciler.core.rules import Rules
 from reconciler.core.rules_loader import parse_mappings_json, parse_rules, with_mappings
 from reconciler.core.snapshot import index
 from reconciler.core.undo import takes_back, undo_plan
+from reconciler.core.unknown import unknown_numbers
 from reconciler.core.world import World, build_world
-from reconciler.errors import Paused, Problem, RulesError
+from reconciler.errors import Paused, Problem, RulesError, UnknownMember
 from reconciler.runs.apply import Stop, apply_plan
 from reconciler.runs.caution import Caution
 from reconciler.runs.lock import Lease
@@ -70,7 +71,8 @@ async def plan(
 ) -> Plan:
     """Make a plan and store it.
 
-    Raises SourceError or TargetError where a side cannot be read whole; nothing is stored then.
+    Raises SourceError or TargetError where a side cannot be read whole, and UnknownMember where the scope names a
+    number that nothing has; nothing is stored then.
     """
     if request.rules:
         rules = with_rules_only(rules, request.rules)
@@ -83,6 +85,8 @@ async def plan(
         data, contacts = await gather(source, reader, progress)
         read_at = now()
         world = build_world(data, index(contacts), rules)
+        if unknown := unknown_numbers(world, request.scope.only | request.scope.exclude):
+            raise _unknown(unknown)
         world = await ask_about_conversations(world, reader, progress)
         context = Context(
             now=now(),
@@ -100,6 +104,15 @@ async def plan(
         made = make_plan(world, request.scope, context)
     store.put_plan(made)
     return made
+
+
+def _unknown(numbers: Mapping[str, Sequence[str]]) -> UnknownMember:
+    hints = {number: f" (did you mean {' or '.join(near)}?)" if near else "" for number, near in numbers.items()}
+    return UnknownMember(
+        f"nobody has member number {', '.join(number + hint for number, hint in hints.items())}: "
+        "neither the source nor any contact",
+        next_step="Correct it after --only or --exclude, or leave it out. Zeros in front count. Nothing was planned.",
+    )
 
 
 async def apply(

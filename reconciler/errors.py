@@ -5,6 +5,7 @@
     ReconcilerError                    exit 1 unless said otherwise
     ├── SettingsError                  a variable is missing or malformed
     ├── RulesError                     rule files: all problems at once, each with file and line
+    ├── UnknownMember                  exit 64: --only or --exclude names a number that nothing has
     ├── SourceError                    the desired side
     │   ├── SourceUnreachable          no connection, wrong password
     │   ├── SourceShapeError           a table or column is not there
@@ -99,6 +100,16 @@ class RulesError(ReconcilerError):
             "\n".join([f"{count} problem{'s' if count != 1 else ''} in the rules:", *map(str, self.problems)]),
             next_step="Correct the lines named above, then run `reconcile rules check`.",
         )
+
+
+class UnknownMember(ReconcilerError):
+    """A member number on the command line that neither the source nor any contact has.
+
+    Wrong usage and not a finding: with `--only` the plan would be about nobody and say that nothing is to do, and with
+    `--exclude` somebody would be changed whom a person believes to be left out.
+    """
+
+    exit_code = ExitCode.USAGE
 
 
 class SourceError(ReconcilerError):

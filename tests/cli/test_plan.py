@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -79,7 +80,6 @@ def test_detailed_exit_code_says_whether_there_are_changes(place: Place) -> None
         (["--exclude", "100107", "--exclude", "100108"], ["100102", "100103", "100104", "100105", "100117"]),
         (["--rule", "create-missing"], ["100117"]),
         (["--rule", "fix-phone", "--rule", "promote-lead"], ["100102", "100105"]),
-        (["--only", "000000"], []),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -87,6 +87,34 @@ def test_narrowed_plan(arguments: list[str], members: list[str], place: Place) -
     """A plan holds the actions of those members and rules that were asked for, and no others."""
     made = place.plan(*arguments)
     assert sorted({action.member or "" for action in made.actions}) == members
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--only", "999999"], "nobody has member number 999999: neither the source nor any contact"),
+        (["--only", "100102", "--only", "0100117"], "0100117 (did you mean 100117?)"),
+        (["--exclude", "100012"], "100012 (did you mean "),
+        (["--only", "x", "--exclude", "100102 "], "100102  (did you mean 100102?), x"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_number_that_nobody_has_is_wrong_usage(arguments: list[str], says: str, place: Place) -> None:
+    """It is named with what may have been meant, and no plan says of nobody that there is nothing to do."""
+    done = place.run("plan", *arguments)
+    assert (done.code, done.out) == (ExitCode.USAGE, "")
+    assert says in done.err
+    assert not list((place.folder / "plans").glob("*.json"))
+
+
+def test_number_that_only_a_contact_has_is_known(place: Place) -> None:
+    """Whoever left the source for good may still have a contact, and `--only` shows what is said of it."""
+    union = sqlite3.connect(place.folder / "union.db")
+    with union:
+        union.execute("DELETE FROM members WHERE membernumber = '100101'")
+    union.close()
+    made = place.plan("--only", "100101")
+    assert [finding.rule for finding in made.findings if finding.member == "100101"] == ["orphan-contact"]
 
 
 def test_limit_leaves_out_what_is_over_it(place: Place) -> None:
