@@ -20,7 +20,7 @@ import msgspec
 from reconciler import errors
 from reconciler.cli import COMMANDS, reconcile
 from reconciler.controller import read_rules
-from reconciler.core import actions, model, plan, rules
+from reconciler.core import actions, model, plan, rules, seen
 from reconciler.core import outcome as outcome_file
 from reconciler.core.findings import RULE_IDS
 from reconciler.core.rules_checks import COLUMNS
@@ -240,6 +240,8 @@ def _files() -> Iterator[str]:
         ("`because` of an action", actions, "Because"),
         ("`findings`", model, "Finding"),
         ("`evidence` of a finding", model, "Evidence"),
+        ("`basis`", seen, "Basis"),
+        ("`seen`", seen, "Seen"),
         (f"The outcome, `{outcome_file.FORMAT}`", outcome_file, "RunOutcome"),
         ("`summary` of an outcome", outcome_file, "Counts"),
         ("`outcomes`", actions, "Outcome"),

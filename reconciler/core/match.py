@@ -167,12 +167,13 @@ def _undecided(contact: Contact, ties: tuple[Tie, ...], agreed: tuple[str, ...])
 
 def confirms(contact: Contact, member: Member, confirm: Confirm, *, people: People, region: str) -> bool:
     """Whether something else about the contact agrees that it is this member."""
-    if any(_agrees(contact, member, by, people=people, region=region) for by in confirm.any_of):
+    if any(agrees(contact, member, by, people=people, region=region) for by in confirm.any_of):
         return True
     return bool(confirm.or_when_blank) and all(as_text(contact.get(field)) is None for field in confirm.or_when_blank)
 
 
-def _agrees(contact: Contact, member: Member, by: str, *, people: People, region: str) -> bool:
+def agrees(contact: Contact, member: Member, by: str, *, people: People, region: str) -> bool:
+    """Whether the contact's e-mail, phone or name (`by`) is the member's."""
     value = as_text(contact.get(by))
     if value is None:
         return False

@@ -29,7 +29,7 @@ phone and external id no limit is published; nothing sound is longer than this.
 ATTRIBUTE_PREFIX = "custom_attributes."
 
 
-class Member(msgspec.Struct, frozen=True, gc=False):
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, omit_defaults=True):
     """One row of the members table: text trimmed and in NFC, blank text as None, nothing else changed."""
 
     number: str
@@ -45,7 +45,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     """Where it was read: table and key, in the words of rules/sources.yaml, e.g. `members/12345`."""
 
 
-class Position(msgspec.Struct, frozen=True, gc=False):
+class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, omit_defaults=True):
     """One elected position of one member."""
 
     member_number: str
@@ -64,7 +64,7 @@ class SourceData(msgspec.Struct, frozen=True, gc=False):
     """Where it was read in pages: how many rows a full one has."""
 
 
-class Contact(msgspec.Struct, frozen=True, gc=False):
+class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, omit_defaults=True):
     """A contact as Intercom returned it, cut down to what the rules may look at.
 
     Times are unix seconds. `custom_attributes` holds only the attributes that we own.

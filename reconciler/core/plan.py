@@ -13,6 +13,7 @@ import msgspec
 from reconciler.core import sealed
 from reconciler.core.actions import Action
 from reconciler.core.model import Finding
+from reconciler.core.seen import Basis, Seen
 
 FORMAT = "reconciler.plan/1"
 
@@ -107,7 +108,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     previous: str | None = None
     """`sha256:…` of the record stored before this one."""
     census: Census | None = None
-    """None where no contacts were counted, as in a plan that takes back another."""
+    """None where the target has no contacts."""
+    basis: Basis | None = None
+    """What was decided under. None in a plan that takes back another: that decides nothing."""
+    seen: tuple[Seen, ...] = ()
+    """What was decided on, of those whom this plan is about."""
 
     def held(self) -> dict[str, str]:
         """Ids of the actions that may not run, each with the reason: its class is over its limit, or it waits
@@ -127,7 +132,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything of the file but actions, findings, `previous` and `digest`, in file order."""
+    """What comes before the actions, in file order."""
 
     format: str
     id: str
@@ -150,6 +155,8 @@ class _Document(_Header, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     actions: tuple[Action, ...]
     findings: tuple[Finding, ...]
+    basis: Basis | None
+    seen: tuple[Seen, ...]
     previous: str | None
     digest: str
 
@@ -164,6 +171,10 @@ def encode(plan: Plan) -> bytes:
         sealed.header(header, on_first_line=5)
         + sealed.lines("actions", plan.actions)
         + sealed.lines("findings", plan.findings)
+        + b' "basis": '
+        + sealed.one_line(plan.basis)
+        + b",\n"
+        + sealed.lines("seen", plan.seen)
     )
     return sealed.seal(body, previous=plan.previous)
 
@@ -181,7 +192,8 @@ def decode(data: bytes, *, where: str) -> Plan:
     next_step = "Make a new plan with `reconcile plan`; a plan file is never edited by hand."
     document = sealed.open_as(_Document, data, format_=FORMAT, noun="a plan", where=where, next_step=next_step)
     fields = {name: getattr(document, name) for name in _HEADER_FIELDS}
-    plan = Plan(**fields, actions=document.actions, findings=document.findings, previous=document.previous)
+    rest = {name: getattr(document, name) for name in ("actions", "findings", "basis", "seen", "previous")}
+    plan = Plan(**fields, **rest)
     if encode(plan) != data:
         raise sealed.changed(where=where, digest=document.digest, next_step=next_step)
     return plan

@@ -26,6 +26,7 @@ from reconciler.core.model import DesiredContact, Evidence, Finding
 from reconciler.core.plan import Digest, Inputs, Plan, Summary, encode
 from reconciler.core.rules import Findings, Rules
 from reconciler.core.snapshot import digest
+from reconciler.core.witness import basis_of, seen_of
 from reconciler.core.world import Case, Ruling, World, case_of, ruling
 
 
@@ -252,6 +253,14 @@ def make_plan(world: World, scope: Scope, context: Context) -> Plan:
         findings=decision.findings,
         previous=context.previous,
         census=census_of(world),
+        basis=basis_of(world.rules, only=scope.only, exclude=scope.exclude, limit=scope.limit),
+        seen=seen_of(
+            world,
+            history=context.history,
+            actions=decision.actions,
+            findings=decision.findings,
+            also=() if refused else scope.only,
+        ),
     )
     return finished(plan, now=context.now)
 

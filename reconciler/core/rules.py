@@ -288,5 +288,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Facility code → name, likewise."""
     mappings: dict[str, str]
     """Contact id → member number, decided by a person."""
+    files: dict[str, str] = {}
+    """The text of each file but mappings.yaml as it was read, so that whoever asks can be shown the very line."""
     sha256: str
     """Over the meaning of all files, so that a comment or a blank line does not change it."""

@@ -64,7 +64,8 @@ def parse_rules(files: Mapping[str, str | bytes]) -> Rules:
         _check_expected_types(read, problems)
     if problems:
         raise RulesError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
-    return _build(read)
+    texts = {name: _as_text(files[name]) for name in sorted(read) if name != "mappings.yaml"}
+    return msgspec.structs.replace(_build(read), files=texts)
 
 
 def parse_mappings_json(text: str | bytes, *, where: str) -> dict[str, str]:
@@ -91,6 +92,12 @@ def parse_mappings_json(text: str | bytes, *, where: str) -> dict[str, str]:
 def with_mappings(rules: Rules, extra: Mapping[str, str]) -> Rules:
     """The same rules with these mappings laid over those of mappings.yaml; the digest follows."""
     return _sealed(msgspec.structs.replace(rules, mappings={**rules.mappings, **extra}))
+
+
+def _as_text(text: str | bytes) -> str:
+    """The text that was read, with the line ends of every system as one."""
+    text = text if isinstance(text, str) else text.decode("utf-8")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _misnamed(files: Mapping[str, str | bytes]) -> list[Problem]:

@@ -75,6 +75,8 @@ def undo_plan(
         actions=actions,
         findings=tuple(findings[action.id] for action in made.actions if action.id in findings),
         previous=previous,
+        basis=None,
+        seen=(),
     )
     return finished(plan, now=now)
 

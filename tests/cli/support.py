@@ -48,6 +48,7 @@ _CHANGING = (
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "SHA256"),
     (re.compile(r"\(sha256 [0-9a-f]{12}\)"), "(sha256 BEGINNING)"),
+    (re.compile(r'^ "basis": \{.*\},$', re.MULTILINE), ' "basis": RULES AND SCOPE,'),
     (re.compile(r"process \d+ on [^,\s]+"), "process NUMBER on HOST"),
 )
 

@@ -21,7 +21,14 @@ def test_what_a_row_or_a_contact_has_is_known(number: str) -> None:
 
 @pytest.mark.parametrize(
     ("number", "hints"),
-    [("123", ("0123",)), ("00123", ("0123",)), (" 12345", ("12345",)), ("12354", ("12345", "0123")), ("9", ()), ("", ())],
+    [
+        ("123", ("0123",)),
+        ("00123", ("0123",)),
+        (" 12345", ("12345",)),
+        ("12354", ("12345", "0123")),
+        ("9", ()),
+        ("", ()),
+    ],
 )
 def test_what_nothing_has_comes_with_what_may_be_meant(number: str, hints: tuple[str, ...]) -> None:
     """Zeros in front are part of a number, and the first thing that a spreadsheet drops."""
