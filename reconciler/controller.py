@@ -44,6 +44,8 @@ from reconciler.sources import Source
 from reconciler.targets import Reader, Writer
 
 if TYPE_CHECKING:
+    from reconciler.sources.sql import SqlSource
+    from reconciler.sources.supabase import SupabaseSource as OpenedSupabase
     from reconciler.targets.intercom import IntercomTarget
     from reconciler.targets.intercom.checkup import Checkup
 
@@ -290,8 +292,10 @@ def _text(path: Path) -> str:
         raise RulesError([Problem(str(path), 0, f"is not UTF-8 text: byte {error.start}")]) from error
 
 
-def open_source(settings: Settings, rules: Rules) -> Source:
-    """The source that the settings name. Nothing is connected yet."""
+def open_source(settings: Settings, rules: Rules) -> SqlSource | OpenedSupabase:
+    """The source that the settings name, to be read whole (Source) or asked for some (LookUp). Nothing is connected
+    yet.
+    """
     match settings.source():
         case DatabaseSource() as database:
             from reconciler.sources.sql import open_sql  # noqa: PLC0415 - SQLAlchemy costs 0.1 s, for those who need it

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from reconciler.core.model import Progress, SourceData
+from reconciler.sources.lookup import Whom
 
 
 class Source(Protocol):
@@ -26,4 +27,33 @@ class Source(Protocol):
 
     def read(self, progress: Progress) -> SourceData:
         """All members and positions. Raises SourceUnreachable or SourceShapeError."""
+        ...
+
+
+class LookUp(Protocol):
+    """A source that can be asked for some members, as fast as an agent waits for it.
+
+    An implementation **must** return every row that shares a number with a member it returns, so that a number held
+    twice shows, and its members' positions. It **may** read more rows than it returns, and **must** decide in Python
+    which ones are meant (`Whom.is_meant`). Rows without a number are nobody's and are left out.
+    """
+
+    @property
+    def name(self) -> str:
+        """As Source.name."""
+        ...
+
+    def find(self, whom: Whom) -> SourceData:
+        """The members who are meant, with all their rows and positions; no rows where there is nobody.
+
+        Raises SourceUnreachable or SourceShapeError.
+        """
+        ...
+
+    def members_by_email(self, email: str) -> SourceData:
+        """`find` for those who have this e-mail, in whatever spelling: several where it is shared."""
+        ...
+
+    def members_by_number(self, number: str) -> SourceData:
+        """`find` for the rows with this member number: several where it is held twice."""
         ...

@@ -18,11 +18,14 @@ from sqlalchemy import URL, Connection, Engine, NullPool, column, create_engine,
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from reconciler.core.model import Progress, SourceData
+from reconciler.core.model import Progress, SourceData, silent
 from reconciler.core.rules import Sources, Table
 from reconciler.errors import Problem, RulesError, SettingsError, SourceShapeError, SourceUnreachable
 from reconciler.sources import rows as of
+from reconciler.sources.lookup import Whom
 from reconciler.sources.rows import Row, text_of
+from reconciler.sources.sql_lookup import Table as Searched
+from reconciler.sources.sql_lookup import Where, find_in
 
 Shape: TypeAlias = Literal["sql", "mysql"]
 """`sql`: one table of members and one of positions, by member number · `mysql`: the union's own three tables."""
@@ -113,6 +116,23 @@ class SqlSource:
             case _:
                 assert_never(self.shape)
 
+    def find(self, whom: Whom) -> SourceData:
+        """As sources.LookUp, in one view; the tables are searched by the database, and none is read whole."""
+        self._check_file()
+        try:
+            with self._view() as connection:
+                return find_in(self.name, self.shape, _Asked(self, connection), whom.cleaned())
+        except DBAPIError as error:
+            raise _unreachable(self._place, _reason(error)) from error
+
+    def members_by_email(self, email: str) -> SourceData:
+        """As sources.LookUp."""
+        return self.find(Whom(emails=(email,)))
+
+    def members_by_number(self, number: str) -> SourceData:
+        """As sources.LookUp."""
+        return self.find(Whom(numbers=(number,)))
+
     def _join(self, people: list[Row], addresses: list[Row], positions: list[Row]) -> SourceData:
         numbers = of.numbers_by_id(people)
         if numbers is None:
@@ -151,16 +171,21 @@ class SqlSource:
             # How PyMySQL says that the login method of a user needs a package that is not installed (_auth.py).
             raise _unreachable(self._place, f"the driver cannot log in: {error}") from error
 
-    def _fetch(self, connection: Connection, reading: _Reading, progress: Progress) -> list[Row]:
-        """All rows of one table, as cleaned text."""
+    def _fetch(
+        self, connection: Connection, reading: _Reading, progress: Progress, where: Where | None = None
+    ) -> list[Row]:
+        """All rows of one table, or those that `where` lets through, as cleaned text."""
         columns = reading.table.columns
         theirs = table(reading.table.table, *(column(name) for name in dict.fromkeys(columns.values())))
         wanted = [theirs.c[columns[name]] if name in columns else null() for name in reading.fields]
+        asked = select(*wanted).select_from(theirs)
+        if where is not None:
+            asked = asked.where(where(dict(zip(reading.fields, wanted, strict=True))))
         rows: list[Row] = []
         try:
             # Not `yield_per`: PyMySQL's unbuffered cursor writes a traceback of its own when the connection is lost in
             # the middle. Its buffered one holds a table at a time, about as much as the rows kept here.
-            for batch in connection.execute(select(*wanted).select_from(theirs)).partitions(BATCH):
+            for batch in connection.execute(asked).partitions(BATCH):
                 rows.extend(_clean_rows(batch, reading))
                 progress(reading.holds, len(rows), None)
         except DBAPIError as error:
@@ -196,6 +221,19 @@ class SqlSource:
             if absent:
                 lines.append(f"  table {each.table} has no column {', '.join(absent)}; it has: {', '.join(columns)}")
         return lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The tables of a source as `sql_lookup` searches them, in one view."""
+
+    source: SqlSource
+    connection: Connection
+
+    def rows(self, table: Searched, where: Where) -> list[Row]:
+        """The rows of a table that the database lets through."""
+        reading = next(one for one in self.source._readings if one.holds == table)  # noqa: SLF001 - of this module
+        return self.source._fetch(self.connection, reading, silent, where)  # noqa: SLF001
 
 
 def open_sql(url: str, sources: Sources, *, shape: Shape, connect_seconds: int = CONNECT_SECONDS) -> SqlSource:

@@ -30,8 +30,10 @@ from reconciler.core.model import Progress, SourceData
 from reconciler.core.rules import Sources, Table
 from reconciler.errors import Problem, RulesError, SourceIncomplete, SourceShapeError, SourceUnreachable
 from reconciler.sources import rows as of
+from reconciler.sources.lookup import Whom
 from reconciler.sources.rows import Row, text_of
-from reconciler.sources.supabase_wire import SET_THE_KEY, MissingColumn, MissingTable, Question, Record, Wire
+from reconciler.sources.supabase_lookup import Searched, find_in
+from reconciler.sources.supabase_wire import SET_THE_KEY, MissingColumn, MissingTable, NotText, Question, Record, Wire
 
 PAGE_SIZE = 1_000
 """Rows asked for at a time: Supabase's own `max-rows`, where nobody changed it."""
@@ -113,6 +115,26 @@ class SupabaseSource:
             page_size=full.rows,
         )
 
+    def find(self, whom: Whom) -> SourceData:
+        """As sources.LookUp. Where nobody is found the key must be one that sees all rows, or SourceUnreachable."""
+        with self._open() as wire:
+            try:
+                found = find_in(self.name, _Asked(wire, self._readings, self._page_size), whom.cleaned())
+            except (MissingTable, MissingColumn):
+                raise self._wrong_shape(wire) from None
+            place = wire.place
+        if not found.members and self._role != "service":
+            raise _hidden(place, self._readings[0].table.table)
+        return found
+
+    def members_by_email(self, email: str) -> SourceData:
+        """As sources.LookUp."""
+        return self.find(Whom(emails=(email,)))
+
+    def members_by_number(self, number: str) -> SourceData:
+        """As sources.LookUp."""
+        return self.find(Whom(numbers=(number,)))
+
     def _settled(self, wire: Wire, reading: _Reading, full: _Full, progress: Progress) -> list[Row]:
         """The rows of a table that held still while it was read."""
         for attempt in range(READS):
@@ -169,6 +191,46 @@ class SupabaseSource:
             "\n".join([f"{wire.place} does not look as {_RULES_FILE} says:", *lines]),
             next_step=f"Correct the names under `sql:` in {_RULES_FILE}, or ask who changed the database.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The tables as `supabase_lookup` searches them."""
+
+    wire: Wire
+    readings: tuple[_Reading, ...]
+    page_size: int
+
+    def rows(self, table: Searched, name: str, text: str, pattern: str) -> list[Row]:
+        """The rows whose field fits the pattern, whatever the case; of a column of numbers those that equal `text`."""
+        reading = next(one for one in self.readings if one.holds == table)
+        column = reading.table.columns.get(name)
+        if column is None:
+            return []
+        try:
+            return self._where(reading, (column, "ilike", pattern))
+        except NotText:
+            return self._where(reading, (column, "eq", text))
+
+    def _where(self, reading: _Reading, where: tuple[str, Literal["eq", "ilike"], str]) -> list[Row]:
+        """All rows, page by page: PostgREST cuts an answer short and says so nowhere but in the count."""
+        columns = reading.columns(reading.fields)
+        rows: list[Row] = []
+        while True:
+            answer = self.wire.ask(
+                Question(
+                    table=reading.table.table,
+                    columns=columns,
+                    order=columns,
+                    where=where,
+                    limit=self.page_size,
+                    offset=len(rows),
+                    count=True,
+                )
+            )
+            rows.extend(_clean_rows(answer.rows, reading))
+            if not answer.rows or answer.total is None or len(rows) >= answer.total:
+                return rows
 
 
 def open_supabase(

@@ -36,10 +36,9 @@ ANSWER_BYTES = 64 * 1024 * 1024
 TRIES = 5
 
 _PASSING = frozenset({408, 425, 429})
-_NO_TABLE = frozenset({"PGRST205", "42P01"})
-"""PostgREST from version 13 on, and before (docs.postgrest.org, Errors)."""
-_NO_COLUMN = "42703"
 _NOT_ALLOWED = "42501"
+_NOT_OF_ITS_TYPE = "22P02"
+"""PostgreSQL: a text that its column's type cannot be, so that no row has it."""
 _BEYOND_THE_END = "PGRST103"
 """An offset past the last row; said only to those who ask for the count, in the versions known."""
 _CODE = re.compile(r"[0-9A-Z]{3,8}")
@@ -52,6 +51,18 @@ class MissingTable(Exception):
 
 class MissingColumn(Exception):
     """A column of the question is not in the table."""
+
+
+class NotText(Exception):
+    """A pattern was asked for of a column that holds no text."""
+
+
+_WRONG_QUESTION: Mapping[str, type[MissingTable | MissingColumn | NotText]] = {
+    "PGRST205": MissingTable,  # PostgREST from version 13 on (docs.postgrest.org, Errors)
+    "42P01": MissingTable,  # and before
+    "42703": MissingColumn,
+    "42883": NotText,  # PostgreSQL has no ILIKE for a number
+}
 
 
 class _Passing(Exception):
@@ -72,7 +83,7 @@ class Question:
     limit: int
     order: Sequence[str] = ()
     """Ascending, as the database orders its own type."""
-    where: tuple[str, Literal["gt", "gte", "eq", "is", "not.is"], str] | None = None
+    where: tuple[str, Literal["gt", "gte", "eq", "is", "not.is", "ilike"], str] | None = None
     """Column, PostgREST's operator, and the value as text."""
     offset: int = 0
     count: bool = False
@@ -183,10 +194,10 @@ class Wire:
     def _problem(self, question: Question, code: str) -> Answer | Exception:
         """What an answer that is an error means, by its status and PostgREST's or PostgreSQL's code."""
         said = f"it answered {self._status}" + (f", code {code}" if _CODE.fullmatch(code) else "")
-        if code == _BEYOND_THE_END:
+        if code in {_BEYOND_THE_END, _NOT_OF_ITS_TYPE}:
             return Answer((), None)
-        if code in _NO_TABLE or code == _NO_COLUMN:
-            return MissingColumn(question.table) if code == _NO_COLUMN else MissingTable(question.table)
+        if (wrong := _WRONG_QUESTION.get(code)) is not None:
+            return wrong(question.table)
         if self._status >= 500 or self._status in _PASSING:
             return _Passing(said)
         if self._status in {401, 403}:

@@ -161,6 +161,10 @@ def _condition(column: Composable, text: str, *, in_tree: bool) -> Composable:
 def _compare(column: Composable, operator: str, value: str, *, in_tree: bool) -> Composable:
     if operator in _COMPARE:
         return SQL("{} {} {}").format(column, _COMPARE[operator], Literal(unquote(value) if in_tree else value))
+    if operator in {"like", "ilike"}:
+        # `*` may stand for `%` (docs.postgrest.org, Operators).
+        pattern = (unquote(value) if in_tree else value).replace("*", "%")
+        return SQL("{} {} {}").format(column, SQL(operator.upper()), Literal(pattern))
     if operator == "is" and value.lower() in _IS:
         return SQL("{} IS {}").format(column, _IS[value.lower()])
     if operator == "in" and value.startswith("(") and value.endswith(")"):
