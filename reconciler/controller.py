@@ -41,7 +41,7 @@ from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
 from reconciler.settings import DatabaseSource, Settings, SupabaseSource
 from reconciler.sources import Source
-from reconciler.targets import Reader, Writer
+from reconciler.targets import Finder, Reader, Writer
 
 if TYPE_CHECKING:
     from reconciler.sources.sql import SqlSource
@@ -234,7 +234,7 @@ async def gather(source: Source, reader: Reader, progress: Progress) -> tuple[So
         await asyncio.gather(reading, contacts, return_exceptions=True)
 
 
-async def ask_about_conversations(world: World, reader: Reader, progress: Progress) -> World:
+async def ask_about_conversations(world: World, reader: Reader | Finder, progress: Progress) -> World:
     """The second half of gathering: open conversations of those contacts, and only those, that may be archived."""
     candidates = archive_candidates(world)
     if not candidates:

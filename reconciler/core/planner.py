@@ -73,6 +73,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     previous: str | None = None
     history: History = NO_HISTORY
     """What the runs of the last days did."""
+    live: int | None = None
+    """Live contacts of the workspace, where the world is only a part of it: the limits are held against these, and
+    the plan does not say how many rows it was made from."""
 
 
 def with_rules_only(rules: Rules, ids: Iterable[str]) -> Rules:
@@ -231,7 +234,7 @@ def make_plan(world: World, scope: Scope, context: Context) -> Plan:
     )
     decision = Decision((), (), 0) if refused else decide(world, scope, context.history)
     counts: Counter[Do] = Counter(action.do for action in decision.actions)
-    live = len(world.snapshot.contacts)
+    live = len(world.snapshot.contacts) if context.live is None else context.live
     limits = check_limits(
         counts, live=live, limits=world.rules.limits, accepted=context.accepted, history=context.history
     )
@@ -290,13 +293,18 @@ def _summary(counts: Mapping[Do, int], decision: Decision) -> Summary:
 
 def _inputs(world: World, context: Context) -> Inputs:
     source = world.source
+    is_whole = context.live is None
     return Inputs(
         rules=Digest(sha256=world.rules.sha256),
-        members=Digest(sha256=digest(source.members), source=source.name, count=len(source.members)),
-        positions=Digest(sha256=digest(source.positions), source=source.name, count=len(source.positions)),
+        members=Digest(
+            sha256=digest(source.members), source=source.name, count=len(source.members) if is_whole else None
+        ),
+        positions=Digest(
+            sha256=digest(source.positions), source=source.name, count=len(source.positions) if is_whole else None
+        ),
         contacts=Digest(
             sha256=digest(world.snapshot.contacts),
-            count=len(world.snapshot.contacts),
+            count=len(world.snapshot.contacts) if is_whole else None,
             read_at=timestamp(context.read_at),
         ),
     )

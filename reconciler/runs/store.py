@@ -332,7 +332,9 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _is_good(plan: Plan) -> bool:
-    """Checks that are not of an action class are guards of the source."""
+    """Checks that are not of an action class are guards of the source. A plan without counts read only a part of it."""
+    if plan.inputs.members.count is None:
+        return False
     return plan.applyable and all(check.ok for check in plan.limits if check.limit not in KINDS)
 
 

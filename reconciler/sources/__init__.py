@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from reconciler.core.model import Progress, SourceData
-from reconciler.sources.lookup import Whom
+from reconciler.core.whom import Whom
 
 
 class Source(Protocol):

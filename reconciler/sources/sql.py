@@ -20,9 +20,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from reconciler.core.model import Progress, SourceData, silent
 from reconciler.core.rules import Sources, Table
+from reconciler.core.whom import Whom
 from reconciler.errors import Problem, RulesError, SettingsError, SourceShapeError, SourceUnreachable
 from reconciler.sources import rows as of
-from reconciler.sources.lookup import Whom
 from reconciler.sources.rows import Row, text_of
 from reconciler.sources.sql_lookup import Table as Searched
 from reconciler.sources.sql_lookup import Where, find_in

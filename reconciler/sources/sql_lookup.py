@@ -8,8 +8,9 @@ from typing import Any, Literal, Protocol, TypeAlias, assert_never
 from sqlalchemy import ColumnElement, String, cast, false, func, or_
 
 from reconciler.core.model import SourceData
+from reconciler.core.whom import Whom
 from reconciler.sources import rows as of
-from reconciler.sources.lookup import Whom, found, meant, pattern_of, phone_pattern
+from reconciler.sources.lookup import found, meant, pattern_of, phone_pattern
 from reconciler.sources.rows import Row
 
 Columns: TypeAlias = Mapping[str, ColumnElement[Any]]

@@ -18,7 +18,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, TypeAlias
@@ -28,9 +28,9 @@ import msgspec
 
 from reconciler.core.model import Progress, SourceData
 from reconciler.core.rules import Sources, Table
+from reconciler.core.whom import Whom
 from reconciler.errors import Problem, RulesError, SourceIncomplete, SourceShapeError, SourceUnreachable
 from reconciler.sources import rows as of
-from reconciler.sources.lookup import Whom
 from reconciler.sources.rows import Row, text_of
 from reconciler.sources.supabase_lookup import Searched, find_in
 from reconciler.sources.supabase_wire import SET_THE_KEY, MissingColumn, MissingTable, NotText, Question, Record, Wire
@@ -201,20 +201,21 @@ class _Asked:
     readings: tuple[_Reading, ...]
     page_size: int
 
-    def rows(self, table: Searched, name: str, text: str, pattern: str) -> list[Row]:
-        """The rows whose field fits the pattern, whatever the case; of a column of numbers those that equal `text`."""
+    def rows(self, table: Searched, name: str, wanted: Mapping[str, str]) -> list[Row]:
+        """The rows whose field fits a pattern, whatever the case; of a column of numbers those that equal a text."""
         reading = next(one for one in self.readings if one.holds == table)
         column = reading.table.columns.get(name)
         if column is None:
             return []
         try:
-            return self._where(reading, (column, "ilike", pattern))
+            return self._any(reading, [(column, "ilike", pattern) for pattern in wanted.values()])
         except NotText:
-            return self._where(reading, (column, "eq", text))
+            return [row for text in wanted for row in self._any(reading, [(column, "eq", text)])]
 
-    def _where(self, reading: _Reading, where: tuple[str, Literal["eq", "ilike"], str]) -> list[Row]:
+    def _any(self, reading: _Reading, any_of: Sequence[tuple[str, Literal["eq", "ilike"], str]]) -> list[Row]:
         """All rows, page by page: PostgREST cuts an answer short and says so nowhere but in the count."""
         columns = reading.columns(reading.fields)
+        one = any_of[0] if len(any_of) == 1 else None
         rows: list[Row] = []
         while True:
             answer = self.wire.ask(
@@ -222,7 +223,8 @@ class _Asked:
                     table=reading.table.table,
                     columns=columns,
                     order=columns,
-                    where=where,
+                    where=one,
+                    any_of=() if one is not None else any_of,
                     limit=self.page_size,
                     offset=len(rows),
                     count=True,

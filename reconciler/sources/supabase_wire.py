@@ -85,6 +85,8 @@ class Question:
     """Ascending, as the database orders its own type."""
     where: tuple[str, Literal["gt", "gte", "eq", "is", "not.is", "ilike"], str] | None = None
     """Column, PostgREST's operator, and the value as text."""
+    any_of: Sequence[tuple[str, Literal["ilike", "eq"], str]] = ()
+    """Conditions of which one is enough. Their values hold letters, digits, `_` and `%` only."""
     offset: int = 0
     count: bool = False
 
@@ -187,6 +189,10 @@ class Wire:
             builder = builder.order(_quoted(name))
         if question.where is not None:
             builder = builder.filter(*question.where)
+        if question.any_of:
+            builder = builder.or_(
+                ",".join(f"{_quoted(column)}.{operator}.{value}" for column, operator, value in question.any_of)
+            )
         if question.offset:
             builder = builder.offset(question.offset)
         return builder.limit(question.limit)
@@ -194,7 +200,7 @@ class Wire:
     def _problem(self, question: Question, code: str) -> Answer | Exception:
         """What an answer that is an error means, by its status and PostgREST's or PostgreSQL's code."""
         said = f"it answered {self._status}" + (f", code {code}" if _CODE.fullmatch(code) else "")
-        if code in {_BEYOND_THE_END, _NOT_OF_ITS_TYPE}:
+        if code == _BEYOND_THE_END or (code == _NOT_OF_ITS_TYPE and question.where is not None):
             return Answer((), None)
         if (wrong := _WRONG_QUESTION.get(code)) is not None:
             return wrong(question.table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 from reconciler.core.actions import Action, Outcome
@@ -27,6 +27,34 @@ class Reader(Protocol):
 
     async def open_conversations(self, contact_ids: Sequence[str], progress: Progress) -> dict[str, int]:
         """How many open conversations each of these contacts has; contacts without one are left out."""
+        ...
+
+
+class Finder(Protocol):
+    """What a planner for one contact may ask. Every method raises TargetError, and none changes anything."""
+
+    @property
+    def version(self) -> str:
+        """As Reader.version."""
+        ...
+
+    async def workspace(self) -> Workspace:
+        """As Reader.workspace."""
+        ...
+
+    async def contact(self, contact_id: str) -> Contact | None:
+        """The live contact with this id, or the one that it was merged into; None where there is none."""
+        ...
+
+    async def candidates(self, clues: Iterable[tuple[str, str]]) -> tuple[Contact, ...]:
+        """Contacts that may have one of these values (field and value; phones in E.164), by id.
+
+        It may be out of date: whoever wants to know reads each by its id, and takes nobody's absence for a fact.
+        """
+        ...
+
+    async def open_conversations(self, contact_ids: Sequence[str], progress: Progress) -> dict[str, int]:
+        """As Reader.open_conversations."""
         ...
 
 

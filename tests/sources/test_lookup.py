@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from reconciler.core.model import SourceData, silent
 from reconciler.core.text import fold_email
+from reconciler.core.whom import Whom
 from reconciler.errors import SourceShapeError, SourceUnreachable
 from reconciler.sources import LookUp, Source
-from reconciler.sources.lookup import Whom, pattern_of, phone_pattern
+from reconciler.sources.lookup import pattern_of, phone_pattern
 from reconciler.sources.sql import open_sql
 from tests.services.mariadb import MariaDb
 from tests.services.postgres import write_postgres

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from random import random as _random
 from typing import Self
 
@@ -19,6 +19,7 @@ from reconciler.targets.intercom.attributes import AttributeGate, AttributeProbl
 from reconciler.targets.intercom.bulk import execute_bulk
 from reconciler.targets.intercom.client import MAX_IN_FLIGHT, IntercomClient
 from reconciler.targets.intercom.execute import execute
+from reconciler.targets.intercom.finder import find_candidates, read_contact
 from reconciler.targets.intercom.readback import look
 from reconciler.targets.intercom.retry import Patience
 from reconciler.targets.intercom.snapshot import Strategy, count_open_conversations, read_by_list
@@ -60,6 +61,14 @@ class IntercomReader:
     async def open_conversations(self, contact_ids: Sequence[str], progress: Progress) -> dict[str, int]:
         """How many open conversations each of these contacts has; contacts without one are left out."""
         return await count_open_conversations(self._client, contact_ids, progress)
+
+    async def contact(self, contact_id: str) -> Contact | None:
+        """The live contact with this id, or the one that it was merged into; None where there is none."""
+        return await read_contact(self._client, contact_id, self._owned)
+
+    async def candidates(self, clues: Iterable[tuple[str, str]]) -> tuple[Contact, ...]:
+        """Contacts that may have one of these values, as a search that lags tells; see `finder`."""
+        return await find_candidates(self._client, clues, self._owned)
 
     async def check_attributes(self) -> tuple[AttributeProblem, ...]:
         """What is wrong with our attributes, by name. From then on, this object holds the actions that write them."""
