@@ -35,6 +35,7 @@ from reconciler.core.world import World, build_world
 from reconciler.errors import Paused, Problem, RulesError, UnknownMember
 from reconciler.runs.apply import Stop, apply_plan
 from reconciler.runs.caution import Caution
+from reconciler.runs.claims import NIGHT, Claims
 from reconciler.runs.lock import Lease
 from reconciler.runs.pause import PauseSwitch
 from reconciler.runs.state import StateDatabase
@@ -167,6 +168,7 @@ def allowed_to_write(
             progress=progress,
             stop=lambda: stop() or lease.reason_to_stop() or pause.reason(),
             max_parallel=max_parallel,
+            claims=Claims(database, holder=NIGHT),
             process=uuid.uuid4().hex,  # random on purpose: never the name of another process
         )
         with durable.engine(database, job):

@@ -19,7 +19,7 @@ import msgspec
 from reconciler import controller
 from reconciler.core.actions import Outcome
 from reconciler.core.history import History
-from reconciler.core.model import Contact, Member, Position, SourceData, silent
+from reconciler.core.model import Contact, Member, Position, SourceData, Workspace, silent
 from reconciler.core.plan import Plan
 from reconciler.core.planner import Context, Scope, make_plan
 from reconciler.core.rules import Rules
@@ -34,6 +34,10 @@ from reconciler.targets import Finder, Writer
 
 MOST = 200
 """Contacts around one member that are looked at, beyond those of the member: more is a world to plan for at night."""
+
+
+SIDE_BY_SIDE = 4
+"""Actions of one member under way at a time."""
 
 
 class Around:
@@ -74,13 +78,18 @@ class Around:
         self._members.update((one.row, one) for one in data.members)
         self._positions.update((one.row, one) for one in data.positions)
 
-    async def spread(self, numbers: Iterable[str]) -> None:
+    async def spread(self, numbers: Iterable[str], *, again: bool = True) -> None:
         """From these members: those who share something with them, their contacts, and whose these may be instead."""
         wanted = frozenset(numbers)
         await self.ask(named_by(self._contacts.values(), self._rules))
         core = known_by((one for one in self._members.values() if one.number in wanted), self._rules)
+        if self._is_mapped():
+            # A contact that a person has mapped may hold what belongs to anybody.
+            core = core.joined(named_by(self._contacts.values(), self._rules))
         await asyncio.gather(self.ask(core), self._find(core))
         await self.ask(named_by(self._contacts.values(), self._rules))
+        if again and self._is_mapped():
+            await self.spread(self.numbers(), again=False)
 
     async def _find(self, whom: Whom) -> None:
         """The contacts of these members. A search gives ideas; each is read by its id before it counts."""
@@ -96,14 +105,13 @@ class Around:
             if contact is not None:
                 self.add(contact)
 
+    def _is_mapped(self) -> bool:
+        return any(contact in self._rules.mappings for contact in self._contacts)
+
     async def world(self) -> World:
         """What was gathered, with the conversations that a rule has to know of."""
         world = build_world(self.source, index(self._contacts.values()), self._rules)
         return await controller.ask_about_conversations(world, self._finder, silent)
-
-    def is_mapped(self) -> bool:
-        """Whether a person has mapped one of these contacts: then a contact may hold what belongs to anybody."""
-        return any(contact in self._rules.mappings for contact in self._contacts)
 
     def numbers(self) -> tuple[str, ...]:
         """The members known so far."""
@@ -118,56 +126,47 @@ def _order(member: Member) -> tuple[str, ...]:
 async def gather_around(around: Around, numbers: Iterable[str]) -> World:
     """The world around these members; `around` holds the contact that the event is about, if there is one."""
     await around.spread(numbers)
-    if around.is_mapped():
-        await around.spread(around.numbers())
     return await around.world()
 
 
-class Done(msgspec.Struct, frozen=True):
-    """What became of one member."""
-
-    plan: Plan
-    """Stored where it has actions."""
-    outcomes: tuple[Outcome, ...]
-    world: World
-    """As it was when the plan was made."""
-
-
-async def reconcile_member(
+def plan_for(
     world: World,
     numbers: Iterable[str],
     *,
-    finder: Finder,
-    writer: Writer,
-    store: PlanStore,
+    workspace: Workspace,
+    version: str,
     live: int,
     history: History,
-    now: Callable[[], datetime],
-    stop: Stop,
-) -> Done:
-    """Plan for these members, store the plan, and apply it; nothing is stored where nothing is to be done.
+    previous: str | None,
+    at: datetime,
+) -> Plan:
+    """The plan for these members, stored nowhere yet. Pure.
 
-    live: contacts of the whole workspace, which the limits are held against. stop: as for `apply_plan`.
-
-    Raises TargetError, PlanError or StateError. Nothing was written then but what a repetition finds done.
+    live: contacts of the whole workspace, which the limits are held against. previous: the digest of the record before.
     """
-    workspace = await finder.workspace()
-    at = now()
     context = Context(
         now=at,
         read_at=at,
         tool=controller.TOOL,
         target="contacts",
         workspace=workspace.id,
-        intercom_version=finder.version,
-        previous=store.latest_digest(),
+        intercom_version=version,
+        previous=previous,
         history=history,
         live=live,
     )
-    made = make_plan(world, Scope(only=frozenset(numbers)), context)
-    if not made.actions:
-        return Done(made, (), world)
+    return make_plan(world, Scope(only=frozenset(numbers)), context)
+
+
+async def apply_now(
+    made: Plan, *, writer: Writer, store: PlanStore, now: Callable[[], datetime], stop: Stop
+) -> tuple[Outcome, ...]:
+    """Store a plan, apply it, and store what became of it. stop: as for `apply_plan`.
+
+    Raises TargetError, PlanError or StateError. What was written before that, a repetition finds done.
+    """
+    started_at = now()
     store.put_plan(made)
-    outcomes = await apply_plan(made, writer, now=now, max_parallel=4, progress=silent, stop=stop)
-    store.put_outcome(made, outcomes, started_at=at, finished_at=now())
-    return Done(made, outcomes, world)
+    outcomes = await apply_plan(made, writer, now=now, max_parallel=SIDE_BY_SIDE, progress=silent, stop=stop)
+    store.put_outcome(made, outcomes, started_at=started_at, finished_at=now())
+    return outcomes

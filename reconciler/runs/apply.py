@@ -31,6 +31,9 @@ from reconciler.errors import (
     Unauthorized,
 )
 from reconciler.runs.caution import ERRORS, NO_CAUTION, Caution
+from reconciler.runs.claimed import Batch as Claimed
+from reconciler.runs.claimed import claimed
+from reconciler.runs.claims import Claims
 from reconciler.targets import BulkWriter, Writer
 
 Stop: TypeAlias = Callable[[], str | None]
@@ -203,6 +206,7 @@ class Run:
         progress: Progress,
         stop: Stop,
         caution: Caution = NO_CAUTION,
+        claims: Claims | None = None,
     ) -> None:
         if max_parallel < 1:
             raise ValueError("max_parallel must be at least 1")
@@ -215,7 +219,9 @@ class Run:
         self._progress = progress
         self._stop = stop
         self._caution = caution
+        self._claims = claims
         self._made_at = _time(plan.created_at, plan=plan)
+        self._read_at = _time(plan.inputs.contacts.read_at or plan.created_at, plan=plan)
         self._held = plan.held()
         self._actions = {action.id: action for action in plan.actions}
         self._waits = _waits(plan.actions)
@@ -270,15 +276,20 @@ class Run:
         and what is found done counts as done.
         """
         actions = {action.id: action for action in group.actions}
-        if group.in_bulk and isinstance(writer, BulkWriter):
-            await self._in_bulk(group.actions, writer, resumed=resumed)
-        else:
-            batch = _Batch(self, writer, actions, resumed=resumed)
-            await batch.run({each: [before for before in self._waits[each] if before in actions] for each in actions})
+        trying = [action for action in group.actions if action.id not in self._held]
+        async with claimed(self._claims, trying, read_at=self._read_at) as claim:
+            rest = actions
+            if group.in_bulk and isinstance(writer, BulkWriter):
+                ours = [action for action in group.actions if claim.has(action) and not claim.is_touched(action)]
+                await self._in_bulk(ours, writer, resumed=resumed)
+                gone = {action.id for action in ours}
+                rest = {action_id: action for action_id, action in actions.items() if action_id not in gone}
+            batch = _Batch(self, writer, rest, claim, resumed=resumed)
+            await batch.run({each: [before for before in self._waits[each] if before in rest] for each in rest})
         self._look_at_errors(batch_over=True)
         return tuple(self.outcomes[each] for each in actions)
 
-    async def _in_bulk(self, actions: tuple[Action, ...], writer: BulkWriter, *, resumed: bool) -> None:
+    async def _in_bulk(self, actions: Sequence[Action], writer: BulkWriter, *, resumed: bool) -> None:
         reread = resumed or any(map(self.needs_reread, actions))
         try:
             await writer.execute_bulk(
@@ -354,8 +365,9 @@ def _cut(actions: Sequence[Action], size: int) -> list[Group]:
 class _Batch:
     """Some actions of a run, as many side by side as allowed."""
 
-    def __init__(self, run: Run, writer: Writer, actions: dict[str, Action], *, resumed: bool) -> None:
+    def __init__(self, run: Run, writer: Writer, actions: dict[str, Action], claim: Claimed, *, resumed: bool) -> None:
         self._run = run
+        self._claim = claim
         self._writer = writer
         self._actions = actions
         self._resumed = resumed
@@ -377,6 +389,8 @@ class _Batch:
 
     async def _one(self, action: Action, group: asyncio.TaskGroup) -> None:
         reason = self._run.why_not(action)
+        if reason is None and not self._claim.has(action):
+            reason = await self._claim.why_not(action) or self._run.why_not(action)
         self._run.note(await self._written(action) if reason is None else ended(action, "held", says=reason))
         self._running -= 1
         self._steps.done(action.id)
@@ -385,7 +399,7 @@ class _Batch:
     async def _written(self, action: Action) -> Outcome:
         if self._resumed and action.do == "create" and not action.set.get("external_id"):
             return ended(action, "unknown", says="may have been created before; no external_id to find it by")
-        reread = self._resumed or self._run.needs_reread(action)
+        reread = self._resumed or self._run.needs_reread(action) or self._claim.is_touched(action)
         try:
             outcome = await self._writer.execute(action, reread=reread)
         except (Unauthorized, ScopeMissing) as error:

@@ -29,6 +29,7 @@ from reconciler.core.plan import Plan
 from reconciler.errors import PlanRefused, ReconcilerError, StateError
 from reconciler.runs.apply import Group, Run, Stop, check_runnable, check_workspace, ended
 from reconciler.runs.caution import NO_CAUTION, Caution
+from reconciler.runs.claims import Claims
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
 from reconciler.targets import Writer
@@ -67,6 +68,8 @@ class Job:
     progress: Progress
     stop: Stop
     max_parallel: int
+    claims: Claims | None = None
+    """As for Run."""
     process: str
     """This process, for `begin`: no two may ever have the same name."""
 
@@ -294,7 +297,15 @@ async def _apply(encoded: str, caution: str) -> None:
 async def _batch_by_batch(plan: Plan, caution: Caution) -> None:
     """Everything between two checkpoints may run again after a crash."""
     job = _the_job()
-    run = Run(plan, now=job.now, max_parallel=job.max_parallel, progress=job.progress, stop=job.stop, caution=caution)
+    run = Run(
+        plan,
+        now=job.now,
+        max_parallel=job.max_parallel,
+        progress=job.progress,
+        stop=job.stop,
+        caution=caution,
+        claims=job.claims,
+    )
     started_at = await DBOS.run_step_async({"name": "start"}, _time_now)
     async with job.open_writer() as writer:
         await writer.prepare(plan.actions)

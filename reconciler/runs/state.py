@@ -1,7 +1,8 @@
 """The state database: what runs remember besides plans and outcomes. SQLite by default, PostgreSQL in production.
 
-Our own tables hold the lock of apply and the pause switch; the durable engine keeps its tables beside them
-(runs/durable.py). Times are the database's own, so that machines with clocks that differ agree on who holds what.
+Our own tables hold the lock of apply, the pause switch and the claims on contacts; the durable engine keeps its tables
+beside them (runs/durable.py). Times are the database's own, so that machines with clocks that differ agree on who
+holds what.
 """
 
 from __future__ import annotations
@@ -57,6 +58,17 @@ PAUSES = Table(
     Column("reason", String(400), nullable=False),
 )
 """The emergency stop: paused while there is a row."""
+
+
+CLAIMS = Table(
+    "reconciler_claim",
+    _TABLES,
+    Column("name", String(400), primary_key=True),
+    Column("holder", String(200), nullable=False),
+    Column("expires", Float, nullable=False),
+    Column("touched", Float, nullable=False),
+)
+"""Who writes a contact or a member just now, and until when the web service may last have written it (claims.py)."""
 
 
 class StateDatabase:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 from msgspec.structs import replace
 
 from reconciler.simulator import errors
-from reconciler.simulator.records import MAX_NUMBER, Conversation, Scalar, Tag, Tagging
-from reconciler.simulator.wire import conversation_dict, tag_dict
+from reconciler.simulator.records import MAX_NUMBER, Conversation, Part, Scalar, Tag, Tagging
+from reconciler.simulator.wire import conversation_dict, part_dict, tag_dict
 from reconciler.simulator.world import World
 
 
@@ -20,13 +21,34 @@ def show(world: World, conversation_id: str) -> Conversation:
     return conversation
 
 
-def body(world: World, conversation: Conversation) -> dict[str, object]:
-    """A conversation as JSON, with its contacts as they are called now."""
+def body(world: World, conversation: Conversation, *, with_parts: bool = False) -> dict[str, object]:
+    """A conversation as JSON, with its contacts as they are called now. Its parts are shown where it is read alone."""
     people = [
         (one, contact.external_id) for one in conversation.contacts if (contact := world.people.get(one)) is not None
     ]
     tags = [tag_dict(world.tags[tagging.id], tagging) for tagging in conversation.tags]
-    return conversation_dict(conversation, people, tags)
+    parts = [part_dict(part, world.admins.get(part.author_id)) for part in conversation.parts] if with_parts else []
+    return conversation_dict(conversation, people, tags, parts)
+
+
+def reply(world: World, conversation_id: str, body: dict[str, object]) -> Conversation:
+    """The operation replyConversation, for an admin: a comment, or a note, which leaves the state as it is.
+
+    Decided here: what a contact says, and quick replies, are refused.
+    """
+    conversation = show(world, conversation_id)
+    kind, text = body.get("message_type"), body.get("body")
+    if body.get("type") != "admin" or kind not in ("comment", "note"):
+        raise errors.invalid("only comments and notes of admins are simulated")
+    if not isinstance(text, str) or not text.strip():
+        raise errors.missing("body")
+    author = _admin(world, body)
+    number = sum(len(one.parts) for one in world.conversations.values()) + 1
+    shown = text if text.lstrip().startswith("<") else f"<p>{escape(text, quote=False)}</p>"
+    part = Part(id=str(number), part_type=kind, body=shown, author_id=author, created_at=world.now())
+    after = replace(conversation, parts=(*conversation.parts, part), updated_at=world.now())
+    world.put_conversation(after)
+    return after
 
 
 def update(world: World, conversation_id: str, changes: dict[str, object]) -> Conversation:

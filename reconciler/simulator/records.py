@@ -138,6 +138,18 @@ class ConversationAttribute(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int
 
 
+class Part(msgspec.Struct, frozen=True):
+    """What an admin said in a conversation: to the contact, or in a note to the other admins. created_at: unix
+    seconds; body: HTML.
+    """
+
+    id: str
+    part_type: Literal["comment", "note"]
+    body: str
+    author_id: str
+    created_at: int
+
+
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a conversation. archived: its contact was blocked, and it can no longer be read."""
 
@@ -151,6 +163,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     contacts: tuple[str, ...] = ()
     tags: tuple[Tagging, ...] = ()
     custom_attributes: dict[str, Scalar] = {}
+    parts: tuple[Part, ...] = ()
     source: dict[str, object] = {}
     admin_assignee_id: int = 0
     team_assignee_id: int = 0

@@ -259,7 +259,13 @@ def search_conversations(ask: Ask) -> bytes:
 
 def show_conversation(ask: Ask) -> bytes:
     """The operation retrieveConversation."""
-    return wire.encode(conversations.body(ask.world, conversations.show(ask.world, ask.id())))
+    return wire.encode(conversations.body(ask.world, conversations.show(ask.world, ask.id()), with_parts=True))
+
+
+def reply_conversation(ask: Ask) -> bytes:
+    """The operation replyConversation."""
+    after = conversations.reply(ask.world, ask.id(), ask.body())
+    return wire.encode(conversations.body(ask.world, after, with_parts=True))
 
 
 def update_conversation(ask: Ask) -> bytes:
@@ -309,6 +315,7 @@ ROUTES: tuple[tuple[str, str, Operation], ...] = (
     ("POST", "/conversations/search", search_conversations),
     ("GET", "/conversations/{id}", show_conversation),
     ("PUT", "/conversations/{id}", update_conversation),
+    ("POST", "/conversations/{id}/reply", reply_conversation),
     ("POST", "/conversations/{id}/tags", tag_conversation),
     ("DELETE", "/conversations/{id}/tags/{tag_id}", untag_conversation),
 )

@@ -27,6 +27,7 @@ from reconciler.simulator.records import (
     Conversation,
     ConversationAttribute,
     Note,
+    Part,
     Place,
     Role,
     Scalar,
@@ -143,6 +144,7 @@ class _Conversation(msgspec.Struct, kw_only=True):
     contacts: list[str] | _ContactList = []
     tags: list[_Tag] | _TagList = []
     custom_attributes: dict[str, Scalar] = {}
+    parts: tuple[Part, ...] = ()
     source: dict[str, Any] = {}
     admin_assignee_id: int | None = None
     team_assignee_id: int | None = None
@@ -358,6 +360,7 @@ def _load_conversation(world: World, seed: _Conversation) -> None:
             contacts=tuple(contacts),
             tags=tuple(_tagging(world, one, updated_at) for one in tags),
             custom_attributes={name: value for name, value in seed.custom_attributes.items() if value is not None},
+            parts=seed.parts,
             source=seed.source,
             admin_assignee_id=seed.admin_assignee_id or 0,
             team_assignee_id=seed.team_assignee_id or 0,

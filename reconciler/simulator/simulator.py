@@ -226,7 +226,7 @@ class Simulator:
             for name, contacts in by_state.items()
         }
         state["conversations"] = [
-            conversations.body(world, one) | {"_archived": one.archived}
+            conversations.body(world, one, with_parts=True) | {"_archived": one.archived}
             for one in sorted(world.conversations.values(), key=lambda one: one.id)
         ]
         state["tags"] = [tag_dict(one) for one in sorted(world.tags.values(), key=lambda one: one.id)]

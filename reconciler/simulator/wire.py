@@ -21,6 +21,7 @@ from reconciler.simulator.records import (
     Conversation,
     ConversationAttribute,
     Note,
+    Part,
     Tag,
     Tagging,
 )
@@ -290,10 +291,43 @@ def conversation_attribute_dict(attribute: ConversationAttribute, admin_id: str)
     }
 
 
+MAX_PARTS = 500
+"""The parts that a conversation shows, the most recent ones (retrieveConversation)."""
+
+
+def part_dict(part: Part, author: Admin | None) -> dict[str, object]:
+    """A part of a conversation, with its author as they are called now."""
+    said_by = (
+        {"id": part.author_id} if author is None else {"id": author.id, "name": author.name, "email": author.email}
+    )
+    return {
+        "type": "conversation_part",
+        "id": part.id,
+        "part_type": part.part_type,
+        "body": part.body,
+        "created_at": part.created_at,
+        "updated_at": part.created_at,
+        "notified_at": part.created_at,
+        "assigned_to": None,
+        "author": {"type": "admin", **said_by},
+        "attachments": [],
+        "external_id": None,
+        "redacted": False,
+        "metadata": {},
+        "email_message_metadata": None,
+        "app_package_code": None,
+    }
+
+
 def conversation_dict(
-    conversation: Conversation, contacts: Sequence[tuple[str, str | None]], tags: Sequence[dict[str, object]]
+    conversation: Conversation,
+    contacts: Sequence[tuple[str, str | None]],
+    tags: Sequence[dict[str, object]],
+    parts: Sequence[dict[str, object]] = (),
 ) -> dict[str, object]:
-    """A conversation. contacts: (id, external_id) references only.  tags: as `tag_dict` gives them."""
+    """A conversation. contacts: (id, external_id) references only.  tags, parts: as `tag_dict` and `part_dict` give
+    them; a list of conversations shows no parts.
+    """
     people = [{"type": "contact", "id": one, "external_id": external_id} for one, external_id in contacts]
     return {
         "type": "conversation",
@@ -313,5 +347,9 @@ def conversation_dict(
         "priority": conversation.priority,
         "tags": {"type": "tag.list", "tags": list(tags)},
         "custom_attributes": conversation.custom_attributes,
-        "conversation_parts": {"type": "conversation_part.list", "conversation_parts": [], "total_count": 0},
+        "conversation_parts": {
+            "type": "conversation_part.list",
+            "conversation_parts": list(parts[-MAX_PARTS:]),
+            "total_count": len(parts),
+        },
     }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.controller import ask_about_conversations
 from reconciler.core.actions import Action
-from reconciler.core.model import Finding, SourceData, silent
+from reconciler.core.model import Finding, Member, SourceData, silent
 from reconciler.core.planner import Scope, decide
 from reconciler.core.snapshot import index
 from reconciler.core.whom import Whom
@@ -80,8 +80,8 @@ def test_worlds_that_were_found(runner: asyncio.Runner, union: Union) -> None:
 
 
 def searchable(union: Union) -> Union:
-    """The same world without blanks around external ids, by which Intercom's search would find nobody, and with a name
-    of its own for each row, as sources give it.
+    """The same world without blanks around external ids, by which Intercom's search would find nobody, and rows in the
+    order and with the names that sources give them.
     """
     contacts = tuple(
         line | ({"external_id": line["external_id"].strip()} if "external_id" in line else {})
@@ -90,7 +90,13 @@ def searchable(union: Union) -> Union:
     positions = tuple(
         msgspec.structs.replace(one, row=f"{one.row}#{place}") for place, one in enumerate(union.positions)
     )
-    return Union(union.members, positions, contacts, union.rules)
+    members = tuple(sorted(union.members, key=by_value))
+    return Union(members, positions, contacts, union.rules)
+
+
+def by_value(member: Member) -> tuple[str, ...]:
+    """The order in which sources give rows."""
+    return tuple(value or "" for value in msgspec.structs.astuple(member))
 
 
 def check(runner: asyncio.Runner, union: Union, contact: str | None, number: str) -> None:

@@ -75,6 +75,12 @@ SAYS: list[tuple[str, str, object]] = [
     ("GET", "/conversations/attributes", None),
     ("GET", "/conversations/51", None),
     ("PUT", "/conversations/51", {"custom_attributes": {}}),
+    (
+        "POST",
+        "/conversations/51/reply",
+        {"type": "admin", "message_type": "note", "admin_id": "991267459", "body": "n"},
+    ),
+    ("GET", "/conversations/51", None),
     ("POST", "/conversations/51/tags", {"id": "101", "admin_id": "991267459"}),
     ("DELETE", "/conversations/51/tags/101", {"admin_id": "991267459"}),
 ]

@@ -162,3 +162,37 @@ def test_a_conversation_is_written_to(open_desk: Any) -> None:
     )
     gone = (404, "not_found", "Conversation not found")
     assert gone == desk.refused("POST", "/conversations/99/tags", {"id": "7", "admin_id": ADMIN})
+
+
+def test_an_admin_says_something_in_a_conversation(open_desk: Any) -> None:
+    """A note or a comment by an admin becomes a part, which shows where the conversation is read alone."""
+    desk = open_desk(*CONVERSATIONS)
+    said = {"type": "admin", "admin_id": ADMIN, "body": "a < b"}
+    body = desk.ok("POST", "/conversations/52/reply", said | {"message_type": "note"})
+    assert [(one["part_type"], one["body"]) for one in body["conversation_parts"]["conversation_parts"]] == [
+        ("note", "<p>a &lt; b</p>")
+    ]
+    assert body["state"] == "closed"
+    assert desk.ok("POST", "/conversations/52/reply", said | {"message_type": "comment"})
+    assert desk.ok("GET", "/conversations/52")["conversation_parts"]["total_count"] == 2
+    query = {"query": {"field": "id", "operator": "=", "value": "52"}}
+    found = desk.ok("POST", "/conversations/search", query)["conversations"]
+    assert found[0]["conversation_parts"]["total_count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"message_type": "quick_reply"}, "only comments and notes of admins are simulated"),
+        ({"type": "user"}, "only comments and notes of admins are simulated"),
+        ({"body": " "}, "body"),
+        ({"admin_id": None}, "admin_id"),
+    ],
+)
+def test_what_is_no_note_is_refused(open_desk: Any, changes: dict[str, Any], says: str) -> None:
+    """Without an admin, a body or a kind that is simulated nothing is said."""
+    desk = open_desk(*CONVERSATIONS)
+    note = {"type": "admin", "message_type": "note", "admin_id": ADMIN, "body": "n"} | changes
+    status, _, message = desk.refused("POST", "/conversations/52/reply", note)
+    assert status == 400
+    assert says in message

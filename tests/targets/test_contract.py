@@ -19,6 +19,7 @@ import pytest
 
 from reconciler.errors import Refused
 from reconciler.simulator import Options, Simulator, build_app
+from reconciler.simulator.world import ADMIN
 from reconciler.targets.intercom import IntercomClient
 from reconciler.targets.intercom.cursors import start_ranges
 from reconciler.targets.intercom.snapshot import count_open_conversations
@@ -32,6 +33,8 @@ SEED: list[dict[str, Any]] = [
     {"id": "a4", "external_id": "4", "_merged_into": "a1"},
     {"id": "l1", "role": "lead", "email": "ann@example.org"},
     {"id": "d1", "external_id": "9"},
+    {"_tag": {"id": "7", "name": "mynatca-sync"}},
+    {"_conversation": {"id": "51", "contacts": ["a1"], "tags": [{"id": "7"}]}},
 ]
 UNDECLARED_OPERATION = "/contacts/a3/unblock"
 """In no description; the client tries it for what it is worth."""
@@ -110,6 +113,9 @@ async def scenario(client: IntercomClient) -> None:
     await client.bulk_job(job.id)
     await client.block(created.id)
     await client.delete("d1")
+    await client.conversation("51")
+    await client.note("51", "<p>Look here.</p>", admin=ADMIN.id)
+    await client.untag_conversation("51", "7", admin=ADMIN.id)
     for refused in (
         client.get("nobody"),
         client.get("l1"),
@@ -133,6 +139,9 @@ async def scenario(client: IntercomClient) -> None:
         client.create_data_attribute("shoe_size"),
         client.list_contacts("no cursor"),
         client.search_contacts({"field": "nonsense", "operator": "=", "value": "x"}),
+        client.conversation("99"),
+        client.note("99", "x", admin=ADMIN.id),
+        client.untag_conversation("51", "7", admin=ADMIN.id),
         client.bulk_update({}),
         client.bulk_job("job_v2_9"),
     ):

@@ -136,6 +136,10 @@ class IntercomClient:
         body = _search_body(query, cursor)
         return await self._call("POST", "/conversations/search", wire.CONVERSATION_PAGE, body=body, write=False)
 
+    async def conversation(self, conversation_id: str) -> wire.OneConversation:
+        """The operation retrieveConversation."""
+        return await self._call("GET", f"/conversations/{segment(conversation_id)}", wire.ONE_CONVERSATION)
+
     # --- writes -----------------------------------------------------------------------------------------------------
 
     async def create(self, fields: Mapping[str, Scalar]) -> wire.WireContact:
@@ -176,6 +180,17 @@ class IntercomClient:
         """
         body = {"name": name, "model": "contact", "data_type": data_type}
         return await self._write("POST", "/data_attributes", wire.DATA_ATTRIBUTE, body)
+
+    async def untag_conversation(self, conversation_id: str, tag_id: str, *, admin: str) -> wire.Tag:
+        """detachTagFromConversation: a DELETE whose body names the admin. Raises NotFound where it has no such tag."""
+        path = f"/conversations/{segment(conversation_id)}/tags/{segment(tag_id)}"
+        return await self._write("DELETE", path, wire.TAG, {"admin_id": admin})
+
+    async def note(self, conversation_id: str, text: str, *, admin: str) -> wire.OneConversation:
+        """The operation replyConversation with a note, which only admins see. text: HTML, as far as notes take it."""
+        body = {"type": "admin", "message_type": "note", "admin_id": admin, "body": text}
+        path = f"/conversations/{segment(conversation_id)}/reply"
+        return await self._write("POST", path, wire.ONE_CONVERSATION, body)
 
     # --- Preview ----------------------------------------------------------------------------------------------------
 

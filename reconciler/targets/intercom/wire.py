@@ -123,6 +123,56 @@ class ConversationPage(Page, frozen=True, kw_only=True):
         return self.conversations
 
 
+class Tag(msgspec.Struct, frozen=True):
+    """Schema `tag`."""
+
+    id: Id
+    name: str = ""
+
+
+class Tags(msgspec.Struct, frozen=True):
+    """Schema `tags`, as a conversation shows them: all of them."""
+
+    tags: tuple[Tag, ...] = ()
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Schema `conversation_part`. body: HTML; of a note, what an admin or a program of theirs wrote."""
+
+    part_type: str = ""
+    body: str | None = None
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """Schema `conversation_parts`: the 500 most recent ones."""
+
+    conversation_parts: tuple[Part, ...] = ()
+
+
+class OneConversation(msgspec.Struct, frozen=True):
+    """A conversation that was read alone (schema `conversation`)."""
+
+    id: Id
+    contacts: ContactRefs | None = None
+    tags: Tags | None = None
+    custom_attributes: dict[str, Any] = {}
+    conversation_parts: Parts | None = None
+
+    def attribute(self, name: str) -> Scalar:
+        """The value of one of its attributes; None where it has none, or where it is no text and no number."""
+        return _scalar(self.custom_attributes.get(name))
+
+    def tag(self, name: str) -> str | None:
+        """The id of its tag of this name; None where it has none. Intercom's names do not differ by case alone."""
+        tags = self.tags.tags if self.tags is not None else ()
+        return next((tag.id for tag in tags if tag.name.strip().casefold() == name.casefold()), None)
+
+    def notes_with(self, text: str) -> int:
+        """How many notes hold a text."""
+        parts = self.conversation_parts.conversation_parts if self.conversation_parts is not None else ()
+        return sum(1 for part in parts if part.part_type == "note" and text in (part.body or ""))
+
+
 class WireApp(msgspec.Struct, frozen=True):
     """The workspace inside /me; `timezone` is an IANA name in which search cuts its days (SearchContacts)."""
 
@@ -198,6 +248,8 @@ class ErrorList(msgspec.Struct, frozen=True):
 CONTACT = msgspec.json.Decoder(WireContact)
 CONTACT_PAGE = msgspec.json.Decoder(ContactPage)
 CONVERSATION_PAGE = msgspec.json.Decoder(ConversationPage)
+ONE_CONVERSATION = msgspec.json.Decoder(OneConversation)
+TAG = msgspec.json.Decoder(Tag)
 ME = msgspec.json.Decoder(Me)
 DATA_ATTRIBUTE = msgspec.json.Decoder(DataAttribute)
 DATA_ATTRIBUTES = msgspec.json.Decoder(DataAttributeList)
