@@ -41,12 +41,12 @@ SIDE_BY_SIDE = 4
 
 
 class Around:
-    """The part of the world around one contact, while it is gathered."""
+    """The part of the world around one contact, while it is gathered. rules: may be replaced before it spreads."""
 
     def __init__(self, lookup: LookUp, finder: Finder, rules: Rules) -> None:
         self._lookup = lookup
         self._finder = finder
-        self._rules = rules
+        self.rules = rules
         self._members: dict[str, Member] = {}
         self._positions: dict[str, Position] = {}
         self._contacts: dict[str, Contact] = {}
@@ -81,21 +81,21 @@ class Around:
     async def spread(self, numbers: Iterable[str], *, again: bool = True) -> None:
         """From these members: those who share something with them, their contacts, and whose these may be instead."""
         wanted = frozenset(numbers)
-        await self.ask(named_by(self._contacts.values(), self._rules))
-        core = known_by((one for one in self._members.values() if one.number in wanted), self._rules)
+        await self.ask(named_by(self._contacts.values(), self.rules))
+        core = known_by((one for one in self._members.values() if one.number in wanted), self.rules)
         if self._is_mapped():
             # A contact that a person has mapped may hold what belongs to anybody.
-            core = core.joined(named_by(self._contacts.values(), self._rules))
+            core = core.joined(named_by(self._contacts.values(), self.rules))
         await asyncio.gather(self.ask(core), self._find(core))
-        await self.ask(named_by(self._contacts.values(), self._rules))
+        await self.ask(named_by(self._contacts.values(), self.rules))
         if again and self._is_mapped():
             await self.spread(self.numbers(), again=False)
 
     async def _find(self, whom: Whom) -> None:
         """The contacts of these members. A search gives ideas; each is read by its id before it counts."""
-        ideas = await self._finder.candidates(clues(whom, self._rules)) if whom else ()
-        near = [one.id for one in ideas if is_neighbour(one, whom, self._rules)]
-        unread = [one for one in dict.fromkeys([*near, *mapped_to(whom, self._rules)]) if one not in self._contacts]
+        ideas = await self._finder.candidates(clues(whom, self.rules)) if whom else ()
+        near = [one.id for one in ideas if is_neighbour(one, whom, self.rules)]
+        unread = [one for one in dict.fromkeys([*near, *mapped_to(whom, self.rules)]) if one not in self._contacts]
         if len(unread) > MOST:
             raise PlanRefused(
                 f"{len(unread)} contacts may be member {' or '.join(sorted(whom.numbers))}",
@@ -106,11 +106,11 @@ class Around:
                 self.add(contact)
 
     def _is_mapped(self) -> bool:
-        return any(contact in self._rules.mappings for contact in self._contacts)
+        return any(contact in self.rules.mappings for contact in self._contacts)
 
     async def world(self) -> World:
         """What was gathered, with the conversations that a rule has to know of."""
-        world = build_world(self.source, index(self._contacts.values()), self._rules)
+        world = build_world(self.source, index(self._contacts.values()), self.rules)
         return await controller.ask_about_conversations(world, self._finder, silent)
 
     def numbers(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.controller import ask_about_conversations
 from reconciler.core.actions import Action
-from reconciler.core.model import Finding, Member, SourceData, silent
+from reconciler.core.model import Finding, Member, silent
 from reconciler.core.planner import Scope, decide
 from reconciler.core.snapshot import index
 from reconciler.core.whom import Whom
@@ -21,36 +21,8 @@ from reconciler.member import Around, gather_around
 from tests.properties.found import FOUND
 from tests.properties.night import Desk, open_desk
 from tests.properties.strategies import Union, unions
+from tests.support.asked import Asked
 from tests.support.campaign import WORLDS
-
-
-class Asked:
-    """A source of rows that can be asked for some, and remembers how many it handed over."""
-
-    def __init__(self, data: SourceData) -> None:
-        self.data = data
-        self.handed_over = 0
-
-    @property
-    def name(self) -> str:
-        """As it stands in evidence."""
-        return self.data.name
-
-    def find(self, whom: Whom) -> SourceData:
-        """Whoever is meant, with all their rows."""
-        asked = whom.cleaned()
-        numbers = {one.number for one in self.data.members if asked.is_meant(one)}
-        members = tuple(one for one in self.data.members if one.number in numbers)
-        self.handed_over += len(members)
-        return SourceData(self.name, members, tuple(one for one in self.data.positions if one.member_number in numbers))
-
-    def members_by_email(self, email: str) -> SourceData:
-        """As sources.LookUp."""
-        return self.find(Whom(emails=(email,)))
-
-    def members_by_number(self, number: str) -> SourceData:
-        """As sources.LookUp."""
-        return self.find(Whom(numbers=(number,)))
 
 
 @pytest.fixture(scope="module")

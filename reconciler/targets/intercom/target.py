@@ -18,12 +18,13 @@ from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Progress, Workspace
 from reconciler.targets.intercom.attributes import AttributeGate, AttributeProblem, create_missing
 from reconciler.targets.intercom.bulk import execute_bulk
 from reconciler.targets.intercom.client import MAX_IN_FLIGHT, IntercomClient
+from reconciler.targets.intercom.conversations import take_tag_off, write_note
 from reconciler.targets.intercom.execute import execute
 from reconciler.targets.intercom.finder import find_candidates, read_contact
 from reconciler.targets.intercom.readback import look
 from reconciler.targets.intercom.retry import Patience
 from reconciler.targets.intercom.snapshot import Strategy, count_open_conversations, read_by_list
-from reconciler.targets.intercom.wire import VERSION
+from reconciler.targets.intercom.wire import VERSION, OneConversation
 
 
 def _never() -> None:
@@ -186,6 +187,18 @@ class IntercomTarget(IntercomReader):
         created = await create_missing(self._client, await self.check_attributes())
         await self.check_attributes()
         return created
+
+    async def conversation(self, conversation_id: str) -> OneConversation:
+        """A conversation with its tags, attributes and parts. Raises NotFound, and TargetError as everywhere."""
+        return await self._client.conversation(conversation_id)
+
+    async def take_tag_off(self, conversation_id: str, tag_id: str, *, admin: str) -> None:
+        """Have a conversation be without a tag; see `conversations.take_tag_off`."""
+        await take_tag_off(self._client, conversation_id, tag_id, admin=admin)
+
+    async def write_note(self, conversation_id: str, text: str, *, marker: str, admin: str) -> bool:
+        """Have a conversation hold a note, once; see `conversations.write_note`."""
+        return await write_note(self._client, conversation_id, text, marker=marker, admin=admin)
 
     async def look(self, action: Action) -> Outcome:
         """What became of an action, without sending anything; see `readback.look`."""

@@ -1,0 +1,403 @@
+"""What is done about an event: the half of the web service that acts (events.Handler).
+
+An event only says where to look. What is there is read, by id, each time that an event is handled, so that one which
+comes twice, late or out of order finds nothing left to do, and one that was cut short is taken up where it stands
+(design §4.7). Everything an event may write is claimed before it is read, so that the nightly run and another event
+wait for each other (runs/claims.py); the pause is asked before each write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import msgspec
+
+from reconciler import controller
+from reconciler.core.actions import Action, Outcome
+from reconciler.core.history import NO_HISTORY, History
+from reconciler.core.model import Contact, Workspace
+from reconciler.core.plan import Plan
+from reconciler.core.rules import Rules
+from reconciler.core.rules_loader import with_mappings
+from reconciler.core.whom import Whom, named_by
+from reconciler.core.world import World
+from reconciler.errors import NotFound, Paused, StateError, TargetError
+from reconciler.member import Around, apply_now, gather_around, plan_for
+from reconciler.runs.claims import Claims, member_name, names_of
+from reconciler.runs.pause import PauseSwitch
+from reconciler.runs.state import StateDatabase
+from reconciler.runs.store import PlanStore
+from reconciler.settings import Settings
+from reconciler.sources import LookUp
+from reconciler.targets.intercom import IntercomTarget
+from reconciler.web.events import Event, Handled, Handler
+from reconciler.web.notes import marker_of, note
+from reconciler.web.tagged import TAG, TAGGED, Refusal, Tagged, check_tagged, left_as_it_is
+
+MESSAGES = ("conversation.user.created", "conversation.user.replied")
+
+ROUNDS = 3
+"""How often a contact that changed while it was looked at is looked at anew, before the event is tried again later."""
+
+PATIENCE = 20.0
+"""Seconds that an event waits for contacts which the nightly run, or another event, is writing."""
+
+REMEMBERED = 30.0
+"""Seconds for which what the stored runs tell is not read again: it changes slowly, and is a brake, not a fact."""
+
+
+class _Busy(Exception):
+    """Somebody else has claimed what this event may write."""
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What stored plans and outcomes tell: the last days, and how many contacts the workspace had."""
+
+    history: History = NO_HISTORY
+    live: int = 0
+
+
+class ContactHandler:
+    """Implements events.Handler.
+
+    now: UTC. sleep: seconds. paused: whether RECONCILER_PAUSED is set. The target's connections are the caller's to
+    close.
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        lookup: LookUp,
+        target: IntercomTarget,
+        store: PlanStore,
+        database: StateDatabase,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        paused: bool = False,
+    ) -> None:
+        self._rules = rules
+        self._lookup = lookup
+        self._target = target
+        self._store = store
+        self._database = database
+        self._pause = PauseSwitch(database)
+        self._paused = paused
+        self._now = now
+        self._sleep = sleep
+        self._workspace: Workspace | None = None
+        self._memory: tuple[datetime, Memory] | None = None
+
+    async def handle(self, event: Event) -> Handled:
+        """Do what the event asks for. Raises ReconcilerError where it should be tried again later."""
+        if event.topic in MESSAGES:
+            return await self._alone(event, self._message)
+        if event.topic == TAGGED:
+            return await self._alone(event, self._tag)
+        return Handled("nothing", f"nothing is done about {event.topic}")
+
+    async def give_up(self, event: Event, *, reference: str) -> None:
+        """Tell an agent who set a tag that it could not be followed. Raises ReconcilerError where that fails too."""
+        if event.topic != TAGGED:
+            return
+        refusal = Refusal("system-error", detail=reference)
+        await self._write_note(event, refusal)
+
+    # --- topics -----------------------------------------------------------------------------------------------------
+
+    async def _message(self, event: Event, claimed: _Claimed) -> Handled:
+        """A member wrote: the contact, found by its e-mail, is brought in line."""
+        await claimed.add([event.contact])
+        contact = await self._target.contact(event.contact)
+        if contact is None:
+            return Handled("nothing", f"contact {event.contact} is archived or gone")
+        if contact.email is None:
+            return Handled("nothing", f"contact {contact.id} has no e-mail to be found by")
+        around = Around(self._lookup, self._target, self._rules)
+        around.add(contact)
+        await around.ask(Whom(emails=(contact.email,)))
+        numbers = around.numbers()
+        if not numbers:
+            return Handled("nothing", f"no member has the e-mail of contact {contact.id}")
+        await claimed.add([contact.id, *map(member_name, numbers)])
+        world = await gather_around(around, numbers)
+        made, outcomes = await self._carry_out(world, numbers, claimed)
+        return _handled(contact, made, outcomes)
+
+    async def _tag(self, event: Event, claimed: _Claimed) -> Handled:
+        """An agent verified who it is: the contact becomes that member's, and the tag is taken off."""
+        try:
+            conversation = await self._target.conversation(event.conversation)
+        except NotFound:
+            return Handled("nothing", f"conversation {event.conversation} is gone")
+        tag_id = conversation.tag(TAG)
+        if tag_id is None:
+            return Handled("nothing", f"conversation {event.conversation} has no tag {TAG}")
+        told = await check_tagged(conversation, lookup=self._lookup, rules=self._rules)
+        if isinstance(told, Refusal):
+            return await self._refuse(event, told)
+        await claimed.add([told.contact, member_name(told.number)])
+        contact = await self._target.contact(told.contact)
+        if contact is None:
+            return await self._refuse(event, Refusal("contact-gone"))
+        refusal, made = await self._verified(contact, told, claimed)
+        if refusal is not None:
+            return await self._refuse(event, refusal, made)
+        await self._may_write(claimed)
+        await self._target.take_tag_off(event.conversation, tag_id, admin=(await self._whose()).admin_id)
+        says = f"contact {contact.id} is member {told.number}; the tag is off"
+        return Handled("reconciled", says, made.id if made is not None and made.actions else None)
+
+    async def _verified(self, contact: Contact, told: Tagged, claimed: _Claimed) -> tuple[Refusal | None, Plan | None]:
+        """Have the contact be that of the member. What an agent verified decides as a mapping does."""
+        number = told.number
+        around = Around(self._lookup, self._target, self._rules)
+        around.add(contact)
+        await around.ask(Whom(numbers=(number,)).joined(named_by((contact,), self._rules)))
+        if (refusal := told.against(contact, around.source, self._rules)) is not None:
+            return refusal, None
+        around.rules = with_mappings(self._rules, {contact.id: number})
+        world = await gather_around(around, [number])
+        made, outcomes = await self._carry_out(world, [number], claimed)
+        if (refusal := _refused(contact, number, made, outcomes)) is not None:
+            return refusal, made
+        return left_as_it_is(contact, number, made), made
+
+    async def _refuse(self, event: Event, refusal: Refusal, made: Plan | None = None) -> Handled:
+        """Leave the tag, and say in a note what a person has to do."""
+        await self._write_note(event, refusal)
+        plan = made.id if made is not None and made.actions else None
+        return Handled("refused", f"{refusal.reason}: the note in conversation {event.conversation} says why", plan)
+
+    async def _write_note(self, event: Event, refusal: Refusal) -> None:
+        await self._may_write(None)
+        fields = refusal.fields(event)
+        await self._target.write_note(
+            event.conversation,
+            note(refusal.reason, event.id, **fields),
+            marker=marker_of(refusal.reason, event.id),
+            admin=(await self._whose()).admin_id,
+        )
+
+    # --- planning and writing ---------------------------------------------------------------------------------------
+
+    async def _carry_out(
+        self, world: World, numbers: Iterable[str], claimed: _Claimed
+    ) -> tuple[Plan, tuple[Outcome, ...]]:
+        """Plan, and apply where there is anything to do.
+
+        Raises Paused, and TargetError for what is to be tried again; `_Again` where contacts have to be read anew.
+        """
+        memory = await self._recall()
+        workspace = await self._whose()
+        made = plan_for(
+            world,
+            numbers,
+            workspace=workspace,
+            version=self._target.version,
+            live=memory.live,
+            history=memory.history,
+            previous=await asyncio.to_thread(self._store.latest_digest),
+            at=self._now(),
+        )
+        if not made.actions:
+            return made, ()
+        if not claimed.has(made.actions):
+            # Read before they were claimed, so they are read anew.
+            raise _Again([name for action in made.actions for name in names_of(action)])
+        await self._may_write(claimed)
+        if await asyncio.to_thread(self._store.has_outcome, made.id):
+            # The same was planned and tried in this very second; a plan runs once, so this one gets another time.
+            await self._sleep(1.0)
+            raise _Again([])
+        outcomes = await apply_now(
+            made,
+            writer=_Known(self._target, workspace),
+            store=self._store,
+            now=self._now,
+            stop=lambda: claimed.reason_to_stop() or self._pause_reason(),
+        )
+        await self._look_at(made, outcomes, claimed)
+        return made, outcomes
+
+    async def _look_at(self, made: Plan, outcomes: tuple[Outcome, ...], claimed: _Claimed) -> None:
+        """Raises what has an event tried again: at once, or later."""
+        held = made.held()
+        if any(one.outcome == "stale" for one in outcomes):
+            raise _Again([])
+        if any(one.outcome == "held" and one.action not in held for one in outcomes):
+            await self._may_write(claimed)
+        for one in outcomes:
+            if one.outcome in {"failed", "unknown"} and one.code != "conflict":
+                raise TargetError(
+                    f"Action {one.action} of plan {made.id} ended {one.outcome}: {one.says}",
+                    next_step=f"See `reconcile show {made.id}`.",
+                )
+
+    async def _may_write(self, claimed: _Claimed | None) -> None:
+        """Raises Paused, or StateError where the claims are lost."""
+        reason = await asyncio.to_thread(self._pause_reason)
+        if reason is not None:
+            raise Paused(f"nothing is written: {reason}", next_step="Run `reconcile resume`; the event is tried again.")
+        lost = claimed.reason_to_stop() if claimed is not None else None
+        if lost is not None:
+            raise StateError(lost, next_step="The event is tried again by itself.")
+
+    def _pause_reason(self) -> str | None:
+        return "RECONCILER_PAUSED is set" if self._paused else self._pause.reason()
+
+    async def _whose(self) -> Workspace:
+        """The workspace, asked for once: a token opens one workspace for ever."""
+        if self._workspace is None:
+            self._workspace = await self._target.workspace()
+        return self._workspace
+
+    async def _recall(self) -> Memory:
+        """What the stored runs tell, at most some seconds old."""
+        at = self._now()
+        if self._memory is None or (at - self._memory[0]).total_seconds() >= REMEMBERED:
+            self._memory = (at, await asyncio.to_thread(self._read_memory, at))
+        return self._memory[1]
+
+    def _read_memory(self, at: datetime) -> Memory:
+        known = self._store.last_good(target="contacts")
+        live = 0 if known is None else known.inputs.contacts.count or 0
+        return Memory(controller.recall(self._store, at=at), live)
+
+    # --- claims -----------------------------------------------------------------------------------------------------
+
+    async def _alone(self, event: Event, work: Callable[[Event, _Claimed], Awaitable[Handled]]) -> Handled:
+        """Do the work while nobody else writes the same contacts, from the start where they had changed."""
+        await self._may_write(None)
+        more: list[str] = []
+        waited, rounds = 0.0, 0
+        while True:
+            claims = Claims(self._database, holder=f"event {event.id}"[:200], touches=True)
+            claimed = _Claimed(claims)
+            try:
+                await claimed.add(more)
+                return await work(event, claimed)
+            except _Again as again:
+                rounds += 1
+                if rounds >= ROUNDS:
+                    raise _unsettled(event, "its contacts changed each time that they were looked at") from None
+                more = [*more, *again.names]
+            except _Busy:
+                if waited >= PATIENCE:
+                    raise _unsettled(event, "somebody else is at work on its contacts") from None
+                waited += PATIENCE / 200
+                await self._sleep(PATIENCE / 200)
+            finally:
+                await asyncio.shield(asyncio.to_thread(claims.give_up))
+
+
+def _unsettled(event: Event, why: str) -> StateError:
+    return StateError(
+        f"event {event.id} about contact {event.contact} cannot be settled now: {why}",
+        next_step="It is tried again by itself.",
+    )
+
+
+class _Again(Exception):
+    """What was read is to be read anew, under a claim on these names too."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
+
+
+class _Claimed:
+    """What is claimed for one event. All of it or nothing: whoever waits holds nothing, so none waits in a circle."""
+
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
+        self._names: set[str] = set()
+
+    async def add(self, names: Iterable[str]) -> None:
+        """Claim these too. Raises _Busy where somebody else has one of them."""
+        new = [name for name in names if name and name not in self._names]
+        if not new:
+            return
+        if await asyncio.to_thread(self._claims.take_all, new) is None:
+            raise _Busy
+        self._names.update(new)
+
+    def has(self, actions: Iterable[Action]) -> bool:
+        """Whether all that these write is claimed."""
+        return all(self._names.issuperset(names_of(action)) for action in actions)
+
+    def reason_to_stop(self) -> str | None:
+        """As Claims.reason_to_stop."""
+        return self._claims.reason_to_stop()
+
+
+class _Known:
+    """A writer whose workspace is known: asking for it again would cost each event a call."""
+
+    def __init__(self, target: IntercomTarget, workspace: Workspace) -> None:
+        self._target = target
+        self._workspace = workspace
+
+    async def workspace(self) -> Workspace:
+        """As targets.Writer."""
+        return self._workspace
+
+    async def execute(self, action: Action, *, reread: bool) -> Outcome:
+        """As targets.Writer."""
+        return await self._target.execute(action, reread=reread)
+
+    async def look(self, action: Action) -> Outcome:
+        """As targets.Writer."""
+        return await self._target.look(action)
+
+
+def _handled(contact: Contact, made: Plan, outcomes: tuple[Outcome, ...]) -> Handled:
+    """What became of a message."""
+    plan = made.id if made.actions else None
+    undone = [one for one in outcomes if one.outcome != "done"]
+    if undone:
+        return Handled("refused", f"contact {contact.id}: {len(undone)} actions are held or in conflict", plan)
+    if outcomes:
+        return Handled("reconciled", f"contact {contact.id}: {len(outcomes)} actions done", plan)
+    if any(one.severity == "review" for one in made.findings):
+        rules = sorted({one.rule for one in made.findings if one.severity == "review"})
+        return Handled("refused", f"contact {contact.id} is left to a person: {', '.join(rules)}")
+    return Handled("nothing", f"contact {contact.id} is as it should be")
+
+
+def _refused(contact: Contact, number: str, made: Plan, outcomes: tuple[Outcome, ...]) -> Refusal | None:
+    """Why the plan could not be carried out whole."""
+    held = made.held()
+    for one in outcomes:
+        if one.action in held:
+            return Refusal("over-a-limit", number=number, contact=contact.id, detail=held[one.action])
+        if one.outcome == "failed":
+            return Refusal("identifiers-taken", number=number, contact=contact.id, detail=one.says)
+    return None
+
+
+@asynccontextmanager
+async def open_handler(settings: Settings) -> AsyncIterator[Handler]:
+    """The handler that the settings describe, over its own connections, while the block lasts.
+
+    Raises SettingsError or RulesError.
+    """
+    rules = controller.read_rules(settings.rules)
+    lookup = controller.open_source(settings, rules)
+    database = controller.open_state(settings)
+    try:
+        async with controller.open_target(settings, rules) as target:
+            yield ContactHandler(
+                rules=rules,
+                lookup=lookup,
+                target=target,
+                store=PlanStore(settings.plans),
+                database=database,
+                now=lambda: datetime.now(UTC),
+                paused=settings.paused,
+            )
+    finally:
+        database.close()
