@@ -161,6 +161,14 @@ class Lease:
             connection.execute(update(LEASES).where(mine).values(expires=0.0))
 
 
+def is_held(database: StateDatabase, name: str) -> bool:
+    """Whether a process that lives, as far as can be told, holds the lock of this name. Raises StateError."""
+    with database.begin() as connection:
+        mine = select(LEASES.c.process).where(LEASES.c.name == name, LEASES.c.expires >= database.now())
+        row = connection.execute(mine).one_or_none()
+    return row is not None and not _is_dead(row.process)
+
+
 def _this_process() -> str:
     """Machine, numbering and number of this process; blank where the system does not say."""
     try:

@@ -59,6 +59,15 @@ PAUSES = Table(
 )
 """The emergency stop: paused while there is a row."""
 
+ABSORBED = Table(
+    "reconciler_absorbed",
+    _TABLES,
+    Column("event", String(100), primary_key=True),
+    Column("by_event", String(100), nullable=False),
+    Column("at", Float, nullable=False, index=True),
+)
+"""Events of the web service that another, waiting one stands for; `at` in unix seconds of the database."""
+
 
 CLAIMS = Table(
     "reconciler_claim",

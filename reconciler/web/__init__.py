@@ -1,1 +1,1 @@
-"""The web service: enrich on message, re-sync on tag. A second face beside the command line, over one controller."""
+"""The web service: enrich on message, re-sync on tag. A second face of the controller, beside the command line."""
