@@ -70,6 +70,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("AWS_*", "credentials, region and AWS_ENDPOINT_URL of the S3 bucket, by their usual names", secret=True),
     Setting("RECONCILER_STATE_URL", "where runs keep their state: sqlite:///FILE or postgresql://…", secret=True),
     Setting("RECONCILER_API_TOKEN", "the token that callers of the web service's own endpoints present", secret=True),
+    Setting("RECONCILER_REDACT_KEY", "the key of --redact: at least 16 characters that nobody else knows", secret=True),
     Setting("RECONCILER_NOTIFY", "where alerts go: apprise URLs, with spaces or commas between", secret=True),
     Setting("RECONCILER_HEARTBEAT_URL", "fetched (GET) after an `apply` that ended with 0", secret=True),
     Setting("RECONCILER_PAUSED", "true: nothing is written to Intercom, whatever `resume` says", "false"),
@@ -169,6 +170,8 @@ class Settings:
     """The AWS_* variables, for the store of plans: .env must count for them too."""
     state_url: Secret | None
     api_token: Secret | None
+    redact_key: Secret | None
+    """Under which personal data becomes tokens."""
     notify: Secret | None
     heartbeat_url: Secret | None
     paused: bool
@@ -201,6 +204,10 @@ class Settings:
     def api(self) -> Secret:
         """The token of the service's own endpoints."""
         return _there(self.api_token, "RECONCILER_API_TOKEN")
+
+    def redacting(self) -> Secret:
+        """The key under which personal data becomes tokens."""
+        return _there(self.redact_key, "RECONCILER_REDACT_KEY")
 
     def _lacks(self, need: Need) -> tuple[str, ...]:
         match need:
@@ -265,6 +272,7 @@ def read_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> tuple[S
             "a URL that starts with sqlite:/// or postgresql://",
         ),
         api_token=read.token("RECONCILER_API_TOKEN"),
+        redact_key=read.secret("RECONCILER_REDACT_KEY", r"[\x21-\x7e]{16,}", "one word of at least 16 characters"),
         notify=read.secret("RECONCILER_NOTIFY"),
         heartbeat_url=_secret(read.address("RECONCILER_HEARTBEAT_URL", bare=False)),
         paused=read.flag("RECONCILER_PAUSED"),

@@ -54,6 +54,7 @@ GOOD = {
     "AWS_ENDPOINT_URL": "https://fra1.digitaloceanspaces.com",
     "RECONCILER_STATE_URL": "postgresql://u:p@h/d",
     "RECONCILER_API_TOKEN": "api",
+    "RECONCILER_REDACT_KEY": "one-word-of-22-letters",
     "RECONCILER_NOTIFY": "slack://a/b/c",
     "RECONCILER_HEARTBEAT_URL": "https://hc-ping.com/uuid",
     "RECONCILER_PAUSED": "true",

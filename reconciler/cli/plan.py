@@ -64,7 +64,7 @@ def exit_code(made: Plan, *, detailed: bool) -> int:
     return ExitCode.CHANGES if detailed and made.actions else ExitCode.DONE
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes, *, otherwise: str = "Name another file with --out; the plan is stored.") -> None:
     """Write a file for the person who asked for it; readable by them alone, since plans hold personal data."""
     try:
         path.touch(mode=0o600)
@@ -72,6 +72,4 @@ def write(path: Path, data: bytes) -> None:
             path.chmod(0o600)  # it may have been there, for all to read
         path.write_bytes(data)
     except OSError as error:
-        raise ReconcilerError(
-            f"{path} cannot be written: {error.strerror}", next_step="Name another file with --out; the plan is stored."
-        ) from error
+        raise ReconcilerError(f"{path} cannot be written: {error.strerror}", next_step=otherwise) from error

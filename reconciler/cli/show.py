@@ -8,7 +8,7 @@ from reconciler.cli import terminal
 from reconciler.cli.options import FORMATS
 from reconciler.core.plan import Plan, encode
 from reconciler.runs.store import PlanStore
-from reconciler.settings import settings_here
+from reconciler.settings import Settings, settings_here
 
 LINES_SHOWN = 50
 """Of a long plan, the text shows so many actions of each kind; `show --all` shows the rest."""
@@ -19,10 +19,23 @@ LINES_SHOWN = 50
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How it is shown.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--all", "everything", is_flag=True, help="Every action, also of a long plan (text).")
-def command(plan: str, form: str, as_json: bool, everything: bool) -> None:
+@click.option("--redact", is_flag=True, help="Tokens in place of personal data (RECONCILER_REDACT_KEY).")
+def command(*, plan: str, form: str, as_json: bool, everything: bool, redact: bool) -> None:
     """Show a stored plan. PLAN is its id, the beginning of it, or a file."""
-    made = PlanStore(settings_here().plans).get_plan(plan)
-    click.echo(render(made, "json" if as_json else form, everything=everything), nl=False)
+    settings = settings_here()
+    made = PlanStore(settings.plans).get_plan(plan)
+    shown_as = "json" if as_json else form
+    if redact:
+        made = without_personal_data(made, settings, to_a_file=shown_as == "json")
+    click.echo(render(made, shown_as, everything=everything), nl=False)
+
+
+def without_personal_data(made: Plan, settings: Settings, *, to_a_file: bool) -> Plan:
+    """The plan with keyed tokens in place of personal data. What may become a file is a plan that cannot be applied."""
+    from reconciler.core.redact import for_the_eye, redacted  # noqa: PLC0415 - only who asks for it pays for it
+
+    key = settings.redacting().reveal().encode()
+    return redacted(made, key) if to_a_file else for_the_eye(made, key)
 
 
 def render(made: Plan, form: str, *, everything: bool = False) -> str:

@@ -130,6 +130,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                     waiting = True
         return reasons
 
+    def open_findings(self) -> tuple[Finding, ...]:
+        """The findings that no action of this plan mends, in file order."""
+        mended = {because.finding for action in self.actions for because in action.because}
+        return tuple(finding for finding in self.findings if finding.id not in mended)
+
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What comes before the actions, in file order."""

@@ -153,11 +153,9 @@ def by_rule(actions: Iterable[Action]) -> list[tuple[str, list[Action]]]:
 
 def open_findings(plan: Plan) -> list[tuple[str, list[Finding]]]:
     """The findings that no action mends, by rule; rules with something for a person to decide come first."""
-    mended = {because.finding for action in plan.actions for because in action.because}
     groups: dict[str, list[Finding]] = {}
-    for finding in plan.findings:
-        if finding.id not in mended:
-            groups.setdefault(finding.rule, []).append(finding)
+    for finding in plan.open_findings():
+        groups.setdefault(finding.rule, []).append(finding)
     return sorted(groups.items(), key=lambda group: (_urgency(group[1]), group[0]))
 
 

@@ -106,6 +106,14 @@ class PlanStore:
         """The ids of all stored plans, oldest first (an id begins with its time)."""
         return [match[1] for match in map(_RECORD.fullmatch, self._records()) if match and match[2] is None]
 
+    def list_records(self) -> list[str]:
+        """The names of all plans and outcomes, `ID.json` and `ID.outcome.json`: by id, a plan before its outcome."""
+        return self._records()
+
+    def read(self, name: str) -> bytes:
+        """One of the records that `list_records` names, as it is stored: neither checked nor decoded."""
+        return self._place.get(name)
+
     def latest_digest(self) -> str | None:
         """The digest of the newest record: of the plan with the greatest id, or of its outcome where it has one.
 

@@ -1,0 +1,154 @@
+"""A plan without personal data: keyed tokens in place of names, e-mails and phones, the same in every plan.
+
+What stays is what no single person can be known by, and ids: member numbers, ids of contacts, the union's vocabulary
+(region, facility, positions, type), rules, counts and times. Every other value goes, also of attributes that this
+program has never heard of. Sentences keep their words, but for the values of the plan and what looks like an e-mail or
+a phone. Ids of actions and findings, and digests of inputs, are hashes of the values, so they go under the key, too.
+
+Two redacted plans still compare as the plans do: what `compare.py` goes by is kept, or replaced by its token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from reconciler.core.actions import Action, Because
+from reconciler.core.model import Evidence, Finding, Scalar
+from reconciler.core.plan import Digest, Inputs, LimitCheck, Plan
+from reconciler.core.tokens import Known, Tokens, is_id, without_personal_data
+
+KEPT = frozenset(
+    {
+        "role",
+        *(f"custom_attributes.{name}" for name in ("member_number", "region", "facility", "positions", "member_type")),
+        *("member_number", "status", "member_type_id", "region", "facility", "positions", "positioncode"),
+    }
+)
+"""Fields of contacts and columns of the source whose values stay."""
+
+IDS = frozenset({"external_id"})
+"""Fields that hold an id, or, in old contacts, anything."""
+
+REDACTED = "personal data is redacted: this is for reading, and tokens must not be written to Intercom"
+
+
+def redacted(plan: Plan, key: bytes) -> Plan:
+    """The plan without personal data. It cannot be applied: its values are tokens."""
+    return _Redaction(plan, key).plan()
+
+
+def for_the_eye(plan: Plan, key: bytes) -> Plan:
+    """As `redacted`, in the plan's own state: to be shown with its summary, never to be written as a plan file."""
+    shown = redacted(plan, key)
+    return msgspec.structs.replace(shown, applyable=plan.applyable, refused_because=shown.refused_because[1:])
+
+
+class _Redaction:
+    def __init__(self, plan: Plan, key: bytes) -> None:
+        self._plan = plan
+        self._tokens = Tokens(key)
+        self._known = Known(dict.fromkeys(_personal(plan)))
+
+    def plan(self) -> Plan:
+        plan = self._plan
+        return msgspec.structs.replace(
+            plan,
+            id=self._text(plan.id),
+            tool=self._text(plan.tool),
+            target=self._text(plan.target),
+            workspace=self._text(plan.workspace),
+            intercom_version=self._text(plan.intercom_version),
+            applyable=False,
+            refused_because=(REDACTED, *map(self._text, plan.refused_because)),
+            inputs=Inputs(
+                rules=plan.inputs.rules,
+                members=self._input(plan.inputs.members),
+                positions=self._input(plan.inputs.positions),
+                contacts=self._input(plan.inputs.contacts),
+            ),
+            limits=tuple(map(self._limit, plan.limits)),
+            actions=tuple(map(self._action, plan.actions)),
+            findings=tuple(map(self._finding, plan.findings)),
+            previous=None if plan.previous is None else f"sha256:{self._tokens.digest(plan.previous)}",
+        )
+
+    def _input(self, one: Digest) -> Digest:
+        source = None if one.source is None else self._text(one.source)
+        return msgspec.structs.replace(one, sha256=self._tokens.digest(one.sha256), source=source)
+
+    def _limit(self, check: LimitCheck) -> LimitCheck:
+        """The reason is what somebody typed, and may name anybody: it goes whole."""
+        reason = None if check.reason is None else self._tokens.value(check.reason)
+        return msgspec.structs.replace(check, limit=self._text(check.limit), says=self._text(check.says), reason=reason)
+
+    def _action(self, action: Action) -> Action:
+        return msgspec.structs.replace(
+            action,
+            id=self._tokens.item(action.id),
+            contact=self._id(action.contact),
+            into=self._id(action.into),
+            member=self._id(action.member),
+            expect=self._fields(action.expect),
+            set=self._fields(action.set),
+            because=tuple(map(self._because, action.because)),
+            after=tuple(map(self._tokens.item, action.after)),
+        )
+
+    def _because(self, one: Because) -> Because:
+        field = None if one.field is None else self._name(one.field)
+        return Because(self._name(one.rule), self._tokens.item(one.finding), field)
+
+    def _finding(self, finding: Finding) -> Finding:
+        return msgspec.structs.replace(
+            finding,
+            id=self._tokens.item(finding.id),
+            rule=self._name(finding.rule),
+            contact=self._id(finding.contact),
+            member=self._id(finding.member),
+            says=self._text(finding.says),
+            evidence=tuple(map(self._evidence, finding.evidence)),
+        )
+
+    def _evidence(self, one: Evidence) -> Evidence:
+        return Evidence(self._text(one.origin), self._name(one.field), self._value(one.field, one.value))
+
+    def _fields(self, fields: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        return {self._name(field): self._value(field, value) for field, value in fields.items()}
+
+    def _value(self, field: str, value: Scalar) -> Scalar:
+        if value is None or value == "" or isinstance(value, bool):
+            return value
+        if field in KEPT:
+            return self._text(value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return self._tokens.value(f"number {value!r}")
+        return self._tokens.id(value) if field in IDS else self._tokens.value(value)
+
+    def _id(self, text: str | None) -> str | None:
+        return None if text is None else self._tokens.id(text)
+
+    def _name(self, text: str) -> str:
+        """Of a rule or field: ours, or of the workspace's making. It says nothing of a person, or is an attack."""
+        return without_personal_data(text, _NOBODY, self._tokens)
+
+    def _text(self, text: str) -> str:
+        return without_personal_data(text, self._known, self._tokens)
+
+
+_NOBODY = Known(())
+
+
+def _personal(plan: Plan) -> Iterator[str]:
+    """The values that go, wherever they stand."""
+    for action in plan.actions:
+        yield from _personal_of((*action.expect.items(), *action.set.items()))
+    for finding in plan.findings:
+        yield from _personal_of((one.field, one.value) for one in finding.evidence)
+
+
+def _personal_of(fields: Iterable[tuple[str, Scalar]]) -> Iterator[str]:
+    for field, value in fields:
+        if isinstance(value, str) and field not in KEPT and not (field in IDS and is_id(value)):
+            yield value

@@ -1,0 +1,170 @@
+"""One line a run, and where the numbers go over time: what people read of months of nights.
+
+Plans and outcomes are read at a glance here: the header, and of every action and finding only what is counted. That
+is a third of the time that reading a plan for applying it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from reconciler.core import outcome as outcome_file
+from reconciler.core import plan as plan_file
+from reconciler.core import sealed
+from reconciler.core.actions import KINDS
+from reconciler.core.findings import archive_duplicates
+from reconciler.core.outcome import Counts
+from reconciler.core.plan import Summary
+from reconciler.core.undo import RULE as UNDO
+
+State: TypeAlias = Literal["applied", "not applied", "refused"]
+"""`refused`: a source guard stopped the plan before anything was decided."""
+
+
+class _Rule(msgspec.Struct, frozen=True, gc=False):
+    rule: str
+
+
+class _Because(msgspec.Struct, frozen=True, gc=False):
+    because: tuple[_Rule, ...] = ()
+
+
+class PlanGlance(msgspec.Struct, frozen=True):
+    """What is counted of a plan."""
+
+    format: str
+    id: str
+    created_at: str
+    applyable: bool
+    summary: Summary
+    actions: tuple[_Because, ...]
+    findings: tuple[_Rule, ...]
+
+    @property
+    def takes_back(self) -> bool:
+        """As `undo.takes_back`."""
+        return any(one.rule == UNDO for action in self.actions[:1] for one in action.because)
+
+
+class OutcomeGlance(msgspec.Struct, frozen=True):
+    """What is counted of an outcome."""
+
+    format: str
+    plan: str
+    started_at: str
+    summary: Counts
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One plan and what became of it. None: nobody knows, or (of a run that takes back another) it says nothing."""
+
+    plan: str
+    at: str
+    """When the plan was made; of a plan that is not stored here, when its run began. UTC, ISO 8601."""
+    state: State
+    takes_back: bool
+    """Whether it takes back an earlier run (`reconcile undo`)."""
+    planned: int
+    """Actions, held ones included."""
+    done: int | None
+    failed: int | None
+    """Failed, and unknown: what may or may not have happened."""
+    stale: int | None
+    held: int
+    """Of a run that is over: what it held back; before that, what the plan holds."""
+    duplicates: int | None
+    """Contacts beyond the one to keep, of members who have several: findings of archive-duplicates."""
+    drift: int | None
+    """Contacts whose own fields are not as they should be: updates and promotions that were planned."""
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """Where one number goes over the runs that know it."""
+
+    of: str
+    runs: int
+    first: int
+    last: int
+    lowest: int
+    highest: int
+
+    @property
+    def change(self) -> int:
+        """From the first run to the last."""
+        return self.last - self.first
+
+
+MEASURES: dict[str, Callable[[Run], int | None]] = {
+    "duplicates": lambda run: run.duplicates,
+    "failures": lambda run: run.failed,
+    "drift": lambda run: run.drift,
+}
+"""What trends are shown of, in this order."""
+
+
+def plan_at_a_glance(data: bytes, *, where: str) -> PlanGlance:
+    """Raises PlanUnreadable for a plan of another release; that the bytes are whole, the caller has seen to."""
+    return sealed.open_as(PlanGlance, data, format_=plan_file.FORMAT, noun="a plan", where=where, next_step="")
+
+
+def outcome_at_a_glance(data: bytes, *, where: str) -> OutcomeGlance:
+    """As `plan_at_a_glance`."""
+    return sealed.open_as(
+        OutcomeGlance, data, format_=outcome_file.FORMAT, noun="an outcome", where=where, next_step=""
+    )
+
+
+def run_of(plan: PlanGlance | None, outcome: OutcomeGlance | None) -> Run | None:
+    """The line of one run; None where neither record could be read."""
+    if plan is None:
+        return None if outcome is None else _without_plan(outcome)
+    decided = plan.applyable and not plan.takes_back
+    ended = outcome.summary if outcome is not None else None
+    return Run(
+        plan=plan.id,
+        at=plan.created_at,
+        state="applied" if outcome is not None else "not applied" if plan.applyable else "refused",
+        takes_back=plan.takes_back,
+        planned=sum(getattr(plan.summary, kind) for kind in KINDS),
+        done=ended.done if ended is not None else None,
+        failed=ended.failed + ended.unknown if ended is not None else None,
+        stale=ended.stale if ended is not None else None,
+        held=ended.held if ended is not None else plan.summary.held,
+        duplicates=sum(one.rule == archive_duplicates.RULE for one in plan.findings) if decided else None,
+        drift=plan.summary.update + plan.summary.promote if decided else None,
+    )
+
+
+def _without_plan(outcome: OutcomeGlance) -> Run:
+    ended = outcome.summary
+    return Run(
+        plan=outcome.plan,
+        at=outcome.started_at,
+        state="applied",
+        takes_back=False,
+        planned=ended.done + ended.stale + ended.held + ended.failed + ended.unknown,
+        done=ended.done,
+        failed=ended.failed + ended.unknown,
+        stale=ended.stale,
+        held=ended.held,
+        duplicates=None,
+        drift=None,
+    )
+
+
+def trends(runs: Sequence[Run]) -> tuple[Trend, ...]:
+    """The trend of each measure over these runs, oldest first; measures that no run knows are left out."""
+    series = (
+        (name, [value for value in map(measure, runs) if value is not None]) for name, measure in MEASURES.items()
+    )
+    return tuple(
+        Trend(name, len(values), values[0], values[-1], min(values), max(values)) for name, values in series if values
+    )
+
+
+def in_time(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """By time: the id of a plan that came as a file need not tell when it was applied here."""
+    return tuple(sorted(runs, key=lambda run: (run.at, run.plan)))
