@@ -82,7 +82,7 @@ async def plan(
     with collector_paused():
         # Step 1: gather. Both sides, each in one consistent read, and what was read the last time.
         # Records that nothing can be built on are found out before minutes of reading.
-        store.latest_digest()
+        store.ready()
         history = recall(store, at=now())
         workspace = await reader.workspace()
         data, contacts = await gather(source, reader, progress)
@@ -338,6 +338,11 @@ def open_checkup(settings: Settings) -> Checkup:
     from reconciler.targets.intercom.checkup import Checkup  # noqa: PLC0415 - as above
 
     return Checkup(token=settings.token().reveal(), base_url=settings.intercom_base_url)
+
+
+def open_store(settings: Settings) -> PlanStore:
+    """The store of plans: a folder or a bucket. Nothing is connected yet."""
+    return PlanStore(settings.plans, {name: value.reveal() for name, value in settings.aws.items()})
 
 
 def open_state(settings: Settings) -> StateDatabase:

@@ -80,7 +80,7 @@ def command(
         raise click.UsageError("A plan is applied as it is: its options were given when it was made.")
     if plan is None and not auto_approve and not terminal.at_a_terminal():
         raise click.UsageError("Nobody can be asked here. Name a plan, or say --auto-approve.")
-    run = _Run(settings, PlanStore(settings.plans), max_parallel=max_parallel, canary=canary, as_json=as_json)
+    run = _Run(settings, controller.open_store(settings), max_parallel=max_parallel, canary=canary, as_json=as_json)
     try:
         code = _apply(run, plan, asked, auto_approve=auto_approve)
     except (click.Abort, click.ClickException):

@@ -13,7 +13,6 @@ from reconciler.cli.options import FORMATS, Asked, planning_options
 from reconciler.cli.show import render
 from reconciler.core.plan import Plan, encode
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.runs.store import PlanStore
 from reconciler.settings import Settings, settings_here
 
 
@@ -48,7 +47,7 @@ def make(settings: Settings, asked: Asked) -> Plan:
                     source=source,
                     reader=target.reader,
                     rules=rules,
-                    store=PlanStore(settings.plans),
+                    store=controller.open_store(settings),
                     request=asked.request,
                     now=terminal.now,
                     progress=progress,

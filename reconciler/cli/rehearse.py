@@ -20,7 +20,6 @@ from reconciler.core.world import World, build_world
 from reconciler.errors import ExitCode
 from reconciler.report.text import plan_text
 from reconciler.runs.apply import apply_plan
-from reconciler.runs.store import PlanStore
 from reconciler.settings import Settings, settings_here
 from reconciler.simulator import Options, Simulator, Workspace, build_app
 from reconciler.targets.intercom import IntercomTarget
@@ -40,7 +39,7 @@ def command(*, plan: str) -> int:
     terminal.set_up_logging()
     settings = settings_here()
     settings.require("source", "intercom")
-    return asyncio.run(_rehearse(settings, PlanStore(settings.plans).get_plan(plan)))
+    return asyncio.run(_rehearse(settings, controller.open_store(settings).get_plan(plan)))
 
 
 async def _rehearse(settings: Settings, made: Plan) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from reconciler import controller
 from reconciler.cli import terminal
 from reconciler.cli.options import FORMATS
 from reconciler.core.plan import Plan, encode
-from reconciler.runs.store import PlanStore
 from reconciler.settings import Settings, settings_here
 
 LINES_SHOWN = 50
@@ -23,7 +23,7 @@ LINES_SHOWN = 50
 def command(*, plan: str, form: str, as_json: bool, everything: bool, redact: bool) -> None:
     """Show a stored plan. PLAN is its id, the beginning of it, or a file."""
     settings = settings_here()
-    made = PlanStore(settings.plans).get_plan(plan)
+    made = controller.open_store(settings).get_plan(plan)
     shown_as = "json" if as_json else form
     if redact:
         made = without_personal_data(made, settings, to_a_file=shown_as == "json")

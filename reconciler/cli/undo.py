@@ -13,7 +13,6 @@ from reconciler.cli.plan import exit_code, write
 from reconciler.cli.show import render
 from reconciler.core.limits import Accepted
 from reconciler.core.plan import encode
-from reconciler.runs.store import PlanStore
 from reconciler.settings import settings_here
 
 
@@ -31,7 +30,7 @@ def command(*, outcome: str, accepted: Accepted, out: Path | None, form: str, as
     Nothing is written to Intercom: read the plan, then apply it like any other.
     """
     settings = settings_here()
-    store = PlanStore(settings.plans)
+    store = controller.open_store(settings)
     run = store.get_outcome(outcome)
     made = controller.undo(
         store.get_plan(run.plan),

@@ -16,6 +16,7 @@ from reconciler.errors import PlanUnreadable
 DIGEST_LENGTH = len("sha256:") + 64
 
 _CLOSE = b'"}\n'
+_PREVIOUS = b' "previous": '
 
 Document = TypeVar("Document", bound=msgspec.Struct)
 
@@ -40,13 +41,20 @@ def lines(key: str, items: tuple[Any, ...]) -> bytes:
 
 def seal(body: bytes, *, previous: str | None) -> bytes:
     """The whole file: `body`, the digest of the record before it, and the digest of all of that."""
-    covered = body + b' "previous": ' + one_line(previous) + b', "digest": '
+    covered = body + _PREVIOUS + one_line(previous) + b', "digest": '
     return covered + b'"sha256:' + sha256(covered).hexdigest().encode() + _CLOSE
 
 
 def digest_of(sealed: bytes) -> str:
     """The digest that a sealed file ends with, `sha256:…`."""
     return sealed[-DIGEST_LENGTH - len(_CLOSE) : -len(_CLOSE)].decode("ascii")
+
+
+def previous_of(sealed: bytes) -> str | None:
+    """The digest of the record before it that a whole sealed file holds."""
+    tail = sealed[sealed.rindex(_PREVIOUS) :]
+    previous: str | None = msgspec.json.decode(b"{" + tail)["previous"]
+    return previous
 
 
 def is_whole(data: bytes) -> bool:

@@ -141,7 +141,7 @@ async def apply_durably(plan: Plan, *, caution: Caution = NO_CAUTION) -> None:
     async with job.open_writer() as writer:
         await check_workspace(plan, writer)
     # What would keep the outcome from being stored at the end must come to light before anything is sent.
-    job.store.latest_digest()
+    job.store.ready()
     job.store.put_plan(plan)
     with _trouble(), SetWorkflowID(plan.id):
         handle = await DBOS.start_workflow_async(_apply, plan_file.encode(plan).decode(), _text_of(caution))

@@ -1,22 +1,18 @@
 """Where plans and outcomes are kept: immutable objects, `ID.json` and `ID.outcome.json` (design §4.10).
 
-Everything goes through obstore (https://developmentseed.org/obstore), whose `mode="create"` is put-if-absent on a
-folder as on S3. What is true of folders only (making them, flushing them to the disk) stands in `_Folder`.
+Here they go by the ids of plans. Their bytes are the matter of runs/objects.py, their order that of runs/ledger.py.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore, ObjectStore
+import msgspec
 
 from reconciler.core import outcome as outcome_file
 from reconciler.core import plan as plan_file
@@ -25,13 +21,14 @@ from reconciler.core.actions import KINDS, Outcome
 from reconciler.core.ceilings import CEILINGS
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
-from reconciler.errors import PlanError, PlanUnreadable, ReconcilerError, SettingsError
+from reconciler.errors import PlanError, PlanUnreadable
+from reconciler.runs.ledger import PLAN_ID, RECORD, Ledger, damaged, in_order, taken
+from reconciler.runs.objects import MOST_BYTES, open_objects, too_large, trouble
 
 SHORTEST_PREFIX = 8
 """A prefix of a plan's id must have this many characters: the eight of a date say which night."""
 
-_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-z]+")
-_RECORD = re.compile(rf"({_ID.pattern})(\.outcome)?\.json")
+_ID = re.compile(PLAN_ID)
 _PREFIX = re.compile(r"[0-9]{8}[0-9a-zTZ-]*")
 _NEWEST_SHOWN = 5
 _LONGEST_RUN = timedelta(hours=CEILINGS["plan_lifetime_hours"], days=1)
@@ -43,21 +40,39 @@ _Record = TypeVar("_Record", Plan, RunOutcome)
 class PlanStore:
     """Plans and the outcomes of applying them.
 
-    `location` is a folder, made on first use and open to its owner alone, because plans hold personal data.
-    Every method raises ReconcilerError, naming the path, where the place cannot be read or written.
+    `location` is a folder, made on first use and open to its owner alone, because plans hold personal data; or an
+    s3:// address, which `aws` (the AWS_* variables) opens. Every method raises ReconcilerError, naming the path, where
+    the place cannot be read or written.
     """
 
-    def __init__(self, location: str) -> None:
+    def __init__(
+        self, location: str, aws: Mapping[str, str] | None = None, *, random: Callable[[int], bytes] = os.urandom
+    ) -> None:
         self.location = location
-        self._place = _open(location)
+        self._place = open_objects(location, aws or {})
+        self._ledger = Ledger(self._place, random=random)
+        self._checked = False
+
+    def ready(self) -> None:
+        """Raises what would keep a record from being stored: before minutes of reading, and before anything is sent.
+
+        That is a place that overwrites (SettingsError), or a newest record that is not as it was written
+        (PlanUnreadable), since nothing may be built on it.
+        """
+        self._check()
+        self.latest_digest()
 
     def put_plan(self, plan: Plan) -> str:
         """Store the plan and return its name, `ID.json`.
 
         The same bytes again are a success. Raises PlanError where other bytes have that id already.
         """
-        name = f"{_safe(plan.id)}.json"
-        self._put(name, plan_file.encode(plan))
+        name, data = f"{_safe(plan.id)}.json", plan_file.encode(plan)
+        there = self._place.find(name)
+        if there is not None and there != data:
+            raise taken(self._place.path_of(name))
+        if there is None or not self._ledger.has(name):
+            self._append(name, lambda _: data)
         return name
 
     def get_plan(self, ref: str) -> Plan:
@@ -86,9 +101,12 @@ class PlanStore:
             finished_at=_second(finished_at),
             summary=outcome_file.count(outcomes),
             outcomes=outcomes,
-            previous=self._digest_before(name),
         )
-        self._put(name, outcome_file.encode(run))
+        if self._place.exists(name):
+            if msgspec.structs.replace(self._outcome(plan.id), previous=None) != run:
+                raise taken(self._place.path_of(name))
+            return name
+        self._append(name, lambda previous: outcome_file.encode(msgspec.structs.replace(run, previous=previous)))
         return name
 
     def get_outcome(self, ref: str) -> RunOutcome:
@@ -100,11 +118,11 @@ class PlanStore:
 
     def has_outcome(self, plan_id: str) -> bool:
         """Whether the plan was applied already."""
-        return f"{plan_id}.outcome.json" in self._records()
+        return self._place.exists(f"{_safe(plan_id)}.outcome.json")
 
     def list_ids(self) -> list[str]:
         """The ids of all stored plans, oldest first (an id begins with its time)."""
-        return [match[1] for match in map(_RECORD.fullmatch, self._records()) if match and match[2] is None]
+        return [match[1] for match in map(RECORD.fullmatch, self._records()) if match and match[2] is None]
 
     def list_records(self) -> list[str]:
         """The names of all plans and outcomes, `ID.json` and `ID.outcome.json`: by id, a plan before its outcome."""
@@ -115,11 +133,17 @@ class PlanStore:
         return self._place.get(name)
 
     def latest_digest(self) -> str | None:
-        """The digest of the newest record: of the plan with the greatest id, or of its outcome where it has one.
+        """The digest of the record that was stored last: the `previous` of the next one. None in an empty place.
 
-        Raises PlanUnreadable where that record is damaged, since nothing may be built on it.
+        Raises PlanUnreadable where that record is damaged or gone, since nothing may be built on it.
         """
-        return self._digest_before(None)
+        newest = self._ledger.tail()
+        if newest is None:
+            return None
+        data = self._place.get(newest.record)
+        if not sealed.is_whole(data) or sealed.digest_of(data) != newest.record_digest:
+            raise damaged(self._place.path_of(newest.record))
+        return newest.record_digest
 
     def last_good(self, *, target: str | None = None) -> Plan | None:
         """The newest plan that might be applied and met every source guard (of this target, where one is named).
@@ -156,7 +180,8 @@ class PlanStore:
 
     def plan_of(self, run: RunOutcome) -> Plan | None:
         """The plan that a run carried out; None where it is not stored here, or is of another release."""
-        return self._of_this_release(f"{run.plan}.json", plan_file.decode) if run.plan in self.list_ids() else None
+        name = f"{_safe(run.plan)}.json"
+        return self._of_this_release(name, plan_file.decode) if self._place.exists(name) else None
 
     def _ids(self) -> list[str]:
         """The ids of all plans that have a record here: a plan that came as a file leaves its outcome alone."""
@@ -173,7 +198,7 @@ class PlanStore:
                     f"{ref} is the beginning of {len(found)} plans in {self.location}",
                     next_step="Name one of them with more of its id: " + _listed(found),
                 )
-        with _trouble("read", Path(ref)):
+        with trouble("read", ref, next_step="Name a file that this user may read."):
             if Path(ref).is_file():
                 return None
         raise self._missing(ref)
@@ -202,7 +227,7 @@ class PlanStore:
 
     def _outcome(self, plan_id: str) -> RunOutcome:
         name = f"{plan_id}.outcome.json"
-        if name not in self._records():
+        if not self._place.exists(name):
             raise PlanError(
                 f"plan {plan_id} has no outcome in {self.location}: it was not applied, or its run is not over",
                 next_step=f"See the plan with `reconcile show {plan_id}`.",
@@ -230,98 +255,17 @@ class PlanStore:
             raise
 
     def _records(self) -> list[str]:
-        """The names of all records: by id, a plan before its outcome. Other files in the folder are not ours."""
-        names = [name for name in self._place.names() if _RECORD.fullmatch(name)]
-        return sorted(names, key=lambda name: (name.partition(".")[0], len(name)))
+        """The names of all records: by id, a plan before its outcome. Other objects in the place are not ours."""
+        return in_order(self._place.names())
 
-    def _digest_before(self, name: str | None) -> str | None:
-        """The digest of the newest record, leaving out the one that is about to be written."""
-        newest = next((record for record in reversed(self._records()) if record != name), None)
-        if newest is None:
-            return None
-        data = self._place.get(newest)
-        if not sealed.is_whole(data):
-            raise PlanUnreadable(
-                f"{self._place.path_of(newest)}, the newest record, was changed or cut after it was written",
-                next_step="Restore it from a backup, or move it out of the folder.",
-            )
-        return sealed.digest_of(data)
+    def _append(self, name: str, build: Callable[[str | None], bytes]) -> None:
+        self._check()
+        self._ledger.append(name, build)
 
-    def _put(self, name: str, data: bytes) -> None:
-        if not self._place.create(name, data) and self._place.get(name) != data:
-            raise PlanError(
-                f"{self._place.path_of(name)} exists already with other content",
-                next_step="A record is written once and never changed. Make a new plan with `reconcile plan`.",
-            )
-
-
-class _Folder:
-    """A folder of this machine as a place for objects."""
-
-    def __init__(self, path: str) -> None:
-        self._path = Path(path)
-
-    def path_of(self, name: str) -> str:
-        return str(self._path / name)
-
-    def names(self) -> Iterator[str]:
-        with _trouble("read", self._path):
-            if not self._path.exists():
-                return
-            if not self._path.is_dir():
-                raise NotADirectoryError("it is not a folder")
-            for page in obstore.list(self._store()):
-                yield from (entry["path"] for entry in page)
-
-    def get(self, name: str) -> bytes:
-        with _trouble("read", self._path / name):
-            return bytes(obstore.get(self._store(), name).bytes())
-
-    def create(self, name: str, data: bytes) -> bool:
-        """Put-if-absent: False where there is such an object already."""
-        with _trouble("write", self._path / name):
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                obstore.put(self._store(), name, data, mode="create")
-            except AlreadyExistsError:
-                return False
-            # obstore writes a file beside it and links that into place, but leaves flushing to the kernel.
-            _flush(self._path / name)
-            _flush(self._path)
-        return True
-
-    def _store(self) -> ObjectStore:
-        return LocalStore(self._path)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _trouble(doing: str, path: Path) -> Iterator[None]:
-    """Turns what obstore and the system say into an error of ours that names the path."""
-    try:
-        yield
-    except (BaseError, OSError) as error:
-        said = str(error).partition("\n")[0]  # obstore adds the Rust source of the error below the first line
-        raise ReconcilerError(
-            f"cannot {doing} {path}: {said}",
-            next_step="Check that the folder RECONCILER_PLANS names exists, belongs to this user and has room left.",
-        ) from error
-
-
-def _open(location: str) -> _Folder:
-    if "://" in location:
-        raise SettingsError(
-            f"RECONCILER_PLANS: cannot store plans at a {location.partition('://')[0]} address",
-            next_step="Name a folder, e.g. RECONCILER_PLANS=plans/",
-        )
-    return _Folder(location)
+    def _check(self) -> None:
+        if not self._checked:
+            self._place.check()
+            self._checked = True
 
 
 def _safe(plan_id: str) -> str:
@@ -335,8 +279,11 @@ def _safe(plan_id: str) -> str:
 
 
 def _bytes_of(path: Path) -> bytes:
-    with _trouble("read", path):
-        return path.read_bytes()
+    with trouble("read", str(path), next_step="Name a file that this user may read."), path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise too_large(str(path))
+    return data
 
 
 def _is_good(plan: Plan) -> bool:

@@ -170,13 +170,14 @@ def test_plan_for_another_workspace_is_refused(place: Place) -> None:
 def test_damaged_newest_record_stops_an_apply_before_it_writes(own_place: Place) -> None:
     """An outcome must follow the record before it, so where that is damaged nothing may be written at all."""
     made = own_place.plan("--out", "copy.json")
-    path = own_place.folder / "plans" / "20991231T000000Z-00000000.json"
-    path.write_bytes(b"half of a pl")
+    path = own_place.folder / "plans" / f"{own_place.plan().id}.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
     done = own_place.run("apply", "copy.json")
     assert done.code == ExitCode.ERROR
     assert path.name in done.err
     assert own_place.effects() == []
-    path.unlink()
+    path.write_bytes(whole)
     assert own_place.run("apply", "copy.json").code == ExitCode.DONE
     assert outcome_of(own_place, made).summary.done == 8
 

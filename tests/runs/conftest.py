@@ -14,8 +14,9 @@ from reconciler.runs.state import StateDatabase
 from tests.runs.processes import Warm
 from tests.runs.processes import warm as warm_process
 from tests.services.postgres import Postgres, postgres, postgres_url
+from tests.services.s3 import _s3_process, s3
 
-__all__ = ["postgres", "postgres_url"]
+__all__ = ["_s3_process", "postgres", "postgres_url", "s3"]
 
 NewState: TypeAlias = Callable[[], str]
 """The URL of a state database in PostgreSQL that nobody has used."""

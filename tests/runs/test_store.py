@@ -18,6 +18,7 @@ from reconciler.core import sealed
 from reconciler.core.actions import Outcome
 from reconciler.core.plan import LimitCheck, Plan
 from reconciler.errors import PlanError, PlanUnreadable, ReconcilerError, SettingsError
+from reconciler.runs.objects import MOST_BYTES
 from reconciler.runs.store import PlanStore
 from tests.report.plans import every_kind, hostile, make_action, make_plan
 
@@ -279,12 +280,15 @@ def test_plan_under_the_name_of_another_is_refused(store: PlanStore) -> None:
 
 
 def test_latest_digest_follows_the_records(store: PlanStore) -> None:
-    """The newest record is the plan with the greatest id, and after its apply the outcome of it."""
+    """The newest record is the one that was stored last, whatever the ids and whichever plan an outcome belongs to."""
     store.put_plan(plan_at(2))
     store.put_plan(plan_at(1))
-    assert store.latest_digest() == plan_file.digest_of(plan_file.encode(plan_at(2)))
+    assert store.latest_digest() == plan_file.digest_of(plan_file.encode(plan_at(1)))
     put_outcome(store, plan_at(2))
-    assert store.latest_digest() == outcome_file.digest_of(outcome_file.encode(store.get_outcome(plan_at(2).id)))
+    first = outcome_file.digest_of(outcome_file.encode(store.get_outcome(plan_at(2).id)))
+    assert store.latest_digest() == first
+    put_outcome(store, plan_at(1))
+    assert store.get_outcome(plan_at(1).id).previous == first
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: data.replace(b"contacts", b"c0ntacts", 1)])
@@ -295,6 +299,15 @@ def test_nothing_is_built_on_a_damaged_record(store: PlanStore, damage: object) 
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(PlanUnreadable, match="newest record"):
         store.latest_digest()
+
+
+def test_an_object_larger_than_any_record_is_not_read(store: PlanStore) -> None:
+    """What somebody else put under a plan's name, or names as a file, does not fill the memory."""
+    path = Path(store.location, store.put_plan(plan_at(1)))
+    os.truncate(path, MOST_BYTES + 1)  # sparse: it takes no room on the disk
+    for ref in (plan_at(1).id, str(path)):
+        with pytest.raises(PlanUnreadable, match=r"8f3a1c5e\.json is larger than 256 MiB"):
+            store.get_plan(ref)
 
 
 GUARD = LimitCheck(limit="members", allowed=20000, planned=100, ok=False, says="99% fewer than last night")
@@ -336,7 +349,7 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """A location below a file is refused with its path and the setting to look at."""
     (tmp_path / "file").write_text("")
     store = PlanStore(str(tmp_path / "file" / "plans"))
-    with pytest.raises(ReconcilerError, match=r"cannot write .*file/plans/.*\.json") as refused:
+    with pytest.raises(ReconcilerError, match=r"cannot write .*file/plans: ") as refused:
         store.put_plan(plan_at(1))
     assert "RECONCILER_PLANS" in refused.value.next_step
     with pytest.raises(ReconcilerError, match=r"cannot read .*file: it is not a folder"):
@@ -379,15 +392,17 @@ def test_full_disk_leaves_no_record(store: PlanStore) -> None:
         check=True,
         cwd=Path(__file__).parents[2],
     )
-    assert f"cannot write {store.location}/{every_kind().id}.json: " in ran.stdout
+    assert f"cannot write {store.location}/chain/" in ran.stdout
     assert store.list_ids() == [plan_at(1).id]
-    assert [path.name for path in Path(store.location).iterdir()] == [f"{plan_at(1).id}.json"]
+    names = sorted(str(path.relative_to(store.location)) for path in Path(store.location).rglob("*.*"))
+    keys = plan_file.digest_of(plan_file.encode(plan_at(1))).removeprefix("sha256:")
+    assert names == [f"{plan_at(1).id}.json", "chain/00000001.json", f"keys/{keys}.json"]
 
 
 def test_place_that_is_not_there_yet() -> None:
-    """An address of object storage is refused by name, never taken for a folder."""
-    with pytest.raises(SettingsError, match="RECONCILER_PLANS"):
-        PlanStore("s3://bucket/plans")
+    """An address of a storage that we cannot open is refused by name, never taken for a folder."""
+    with pytest.raises(SettingsError, match="RECONCILER_PLANS: cannot store plans at a gs address"):
+        PlanStore("gs://bucket/plans")
 
 
 def test_the_baseline_passes_over_plans_of_another_release(tmp_path: Path) -> None:
