@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
+from reconciler import controller
 from reconciler.cli import terminal
 from reconciler.cli.reading import warn_of
 from reconciler.cli.show import LINES_SHOWN, without_personal_data
@@ -16,7 +17,6 @@ from reconciler.core.plan import Plan
 from reconciler.errors import PlanUnreadable
 from reconciler.report.comparison import comparison_json, comparison_markdown, comparison_text
 from reconciler.runs.reading import Reading
-from reconciler.runs.store import PlanStore
 from reconciler.settings import settings_here
 
 FORMATS = ("text", "markdown", "json")
@@ -36,7 +36,7 @@ def command(*, old: str, new: str, form: str, as_json: bool, everything: bool, r
     plans between the two, and in those of the week before.
     """
     settings = settings_here()
-    store = PlanStore(settings.plans)
+    store = controller.open_store(settings)
     reading = Reading(store)
 
     def shown(plan: Plan) -> Plan:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from reconciler import controller
 from reconciler.cli import terminal
 from reconciler.cli.plan import write
 from reconciler.cli.reading import warn_of
@@ -15,7 +16,6 @@ from reconciler.core.trends import Run, in_time, outcome_at_a_glance, plan_at_a_
 from reconciler.errors import ReconcilerError
 from reconciler.report.runs import runs_json, runs_text
 from reconciler.runs.reading import Reading
-from reconciler.runs.store import PlanStore
 from reconciler.settings import settings_here
 
 DATES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ")
@@ -35,7 +35,7 @@ DATES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ")
 )
 def command(*, last: int | None, since: datetime | None, as_json: bool, chart: Path | None) -> int:
     """One line a run, oldest first: planned, done, failed, stale, held, duplicates and drift; then their trends."""
-    reading = Reading(PlanStore(settings_here().plans))
+    reading = Reading(controller.open_store(settings_here()))
     every = reading.run_ids()
     wanted = [one for one in every if since is None or one >= f"{since.replace(tzinfo=UTC):%Y%m%dT%H%M%SZ}"]
     runs = in_time(_runs(reading, wanted if last is None else wanted[-last:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from reconciler import controller
 from reconciler.cli import terminal
 from reconciler.cli.reading import warn_of
 from reconciler.core import outcome as outcome_file
@@ -11,7 +12,6 @@ from reconciler.core import plan as plan_file
 from reconciler.core.timeline import Timeline
 from reconciler.report.timeline import timeline_json, timeline_text
 from reconciler.runs.reading import Reading
-from reconciler.runs.store import PlanStore
 from reconciler.settings import settings_here
 
 
@@ -25,7 +25,7 @@ def command(*, subject: str, as_json: bool) -> int:
     """
     if not subject.strip():
         raise click.UsageError("MEMBER|CONTACT is blank: name a member number, or the id of a contact.")
-    reading = Reading(PlanStore(settings_here().plans))
+    reading = Reading(controller.open_store(settings_here()))
     timeline = Timeline(subject.strip())
     for plan_id, plan, outcome in reading.raw_runs(reading.run_ids()):
         if any(record is not None and timeline.may_mention(record) for record in (plan, outcome)):

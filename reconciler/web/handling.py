@@ -9,7 +9,7 @@ wait for each other (runs/claims.py); the pause is asked before each write.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -345,6 +345,9 @@ class _Known:
         """As targets.Writer."""
         return self._workspace
 
+    async def prepare(self, actions: Sequence[Action]) -> None:
+        """Nothing: an attribute that is gone is found out by the first write that Intercom refuses."""
+
     async def execute(self, action: Action, *, reread: bool) -> Outcome:
         """As targets.Writer."""
         return await self._target.execute(action, reread=reread)
@@ -394,7 +397,7 @@ async def open_handler(settings: Settings) -> AsyncIterator[Handler]:
                 rules=rules,
                 lookup=lookup,
                 target=target,
-                store=PlanStore(settings.plans),
+                store=controller.open_store(settings),
                 database=database,
                 now=lambda: datetime.now(UTC),
                 paused=settings.paused,
