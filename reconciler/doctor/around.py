@@ -17,6 +17,7 @@ from reconciler.doctor.records import Records, read_records
 from reconciler.errors import ScopeMissing, TargetError
 from reconciler.runs.lock import Holder, last_holder
 from reconciler.runs.pause import PauseSwitch
+from reconciler.runs.store import PlanStore
 from reconciler.settings import Need, Settings
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The durable engine's. unfinished: plans whose runs are not at their end. newest_event: when one came."""
+    """The durable engine's. unfinished: plans whose runs are not at their end. newest_event: of the webhook."""
 
     unfinished: tuple[str, ...] = ()
     newest_event: datetime | None = None
@@ -66,7 +67,7 @@ class Around:
         self.source.find(self._needing(sources, ("source",), self._read_source))
         self.due.find(self._count_due)
         self.records: Fact[Records] = self._fact("plans")
-        self.records.find(self._needing(_PLANS, (), lambda: read_records(controller.open_store(settings))))
+        self.records.find(self._needing(_PLANS, (), lambda: read_records(PlanStore(settings.plans))))
         self.state: Fact[State] = self._fact("state")
         self.state.find(self._needing((*_PLANS, "RECONCILER_STATE_URL"), (), self._look_at_state))
         self.books: Fact[Books] = self._fact("interrupted")

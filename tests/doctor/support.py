@@ -77,6 +77,10 @@ class World:
         """Its state database."""
         return StateDatabase(f"sqlite:///{self.place.folder / 'plans' / 'state.sqlite'}")
 
+    def applied(self) -> str:
+        """The id of a plan that was applied."""
+        return next(one for one in self.store.list_ids() if self.store.has_outcome(one))
+
     def look(self) -> Health:
         """What the doctor finds."""
         now = datetime.now(UTC) + self.later
