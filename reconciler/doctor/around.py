@@ -61,7 +61,7 @@ class Around:
         self.rules: Fact[Rules] = self._fact("rules")
         self.rules.settle(self._needing(("RECONCILER_RULES",), (), lambda: controller.read_rules(settings.rules)))
         self.source: Fact[SourceData] = self._fact("source")
-        self.due: Fact[int] = self._fact("source")
+        self.due: Fact[int] = self._fact("source", after=self.source)
         """How many members should be a contact."""
         sources = ("RECONCILER_SOURCE", "MYSQL_", "SUPABASE_")
         self.source.find(self._needing(sources, ("source",), self._read_source))
@@ -70,19 +70,17 @@ class Around:
         self.records.find(self._needing(_PLANS, (), lambda: read_records(PlanStore(settings.plans))))
         self.state: Fact[State] = self._fact("state")
         self.state.find(self._needing((*_PLANS, "RECONCILER_STATE_URL"), (), self._look_at_state))
-        self.books: Fact[Books] = self._fact("interrupted")
+        self.books: Fact[Books] = self._fact("interrupted", after=self.state)
         self.books.find(self._look_into_books)
         self.workspace: Fact[Workspace] = self._fact("token")
         self.ahead: Fact[float | None] = self._fact("token")
-        self.permissions: Fact[tuple[Permission, ...]] = self._fact("permissions")
-        self.attributes: Fact[tuple[AttributeProblem, ...]] = self._fact("attributes")
-        self.live: Fact[int] = self._fact("contacts")
-        # None of the others settles before Intercom has been asked who we are.
-        self._asked: Fact[None] = self._fact("token")
-        self._asked.find(self._ask_intercom)
+        self.permissions: Fact[tuple[Permission, ...]] = self._fact("permissions", after=self.workspace)
+        self.attributes: Fact[tuple[AttributeProblem, ...]] = self._fact("attributes", after=self.permissions)
+        self.live: Fact[int] = self._fact("contacts", after=self.permissions)
+        Fact[None]("token", deadline).find(self._ask_intercom)
 
-    def _fact(self, told_by: str) -> Fact[Any]:
-        return Fact(told_by, self._deadline)
+    def _fact(self, told_by: str, *, after: Fact[Any] | None = None) -> Fact[Any]:
+        return Fact(told_by, self._deadline, after=after)
 
     def _needing(self, variables: Iterable[str], needs: Iterable[Need], work: Callable[[], T]) -> Callable[[], T]:
         """The work, for those whose settings are all there and well-formed; else NotLookedAt."""

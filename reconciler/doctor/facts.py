@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from threading import Thread
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -44,11 +44,14 @@ class Deadline:
 
 
 class Fact(Generic[T]):
-    """One thing to find out. told_by: the id of the check that says what is wrong where it cannot be found out."""
+    """One thing to find out. told_by: the id of the check that says what is wrong where it cannot be found out.
+    after: the fact that is found out before this one is asked for.
+    """
 
-    def __init__(self, told_by: str, deadline: Deadline) -> None:
+    def __init__(self, told_by: str, deadline: Deadline, *, after: Fact[Any] | None = None) -> None:
         self._told_by = told_by
         self._deadline = deadline
+        self._after = after
         self._future: Future[T] = Future()
 
     def find(self, work: Callable[[], T]) -> Fact[T]:
@@ -65,7 +68,7 @@ class Fact(Generic[T]):
 
     def fail(self, error: Exception) -> None:
         """It cannot be found out; nothing, where it was already."""
-        if not self._future.done():
+        if not self.is_known:
             self._future.set_exception(error)
 
     def value(self, *, asks: str) -> T:
@@ -79,8 +82,19 @@ class Fact(Generic[T]):
         except NotLookedAt:
             raise
         except Exception as error:
-            if asks != self._told_by:
-                raise NotLookedAt(self._told_by) from error
-            if isinstance(error, NotYet) and not self._future.done():
+            late = isinstance(error, NotYet) and not self.is_known
+            because = self.held_up_by() if late else self._told_by
+            if asks != because:
+                raise NotLookedAt(because) from error
+            if late:
                 raise TooSlow(self._deadline.seconds) from error
             raise
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is found out, or that it cannot be."""
+        return self._future.done()
+
+    def held_up_by(self) -> str:
+        """Of this fact and those before it, the first that is not known: the check that tells of it."""
+        return self._told_by if self._after is None or self._after.is_known else self._after.held_up_by()

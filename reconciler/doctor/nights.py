@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from reconciler.core.health import Check, amber, green, red
+from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.doctor.around import Around
 from reconciler.doctor.facts import NotLookedAt
@@ -80,8 +81,9 @@ def orphans(around: Around) -> Check:
 
 
 def positions(around: Around) -> Check:
-    """Where the positions are mirrored, last night's job did it."""
-    plan = around.records.value(asks="positions").newest("positions")
+    """Where the positions are mirrored, last night's job did it, and what it wrote was done."""
+    records = around.records.value(asks="positions")
+    plan, run = records.newest("positions"), records.last_run("positions")
     if plan is None:
         return green("positions", "no plan of theirs is stored: not mirrored from here")
     made = datetime.fromisoformat(plan.created_at)
@@ -89,26 +91,31 @@ def positions(around: Around) -> Check:
     step = "docs/runbook.md, `Positions are stale`."
     if not plan.applyable:
         return red("positions", says, step)
+    if run is not None and _failures(run):
+        return amber("positions", f"{says} Plan {run.plan}: {ended_line(run)}", step)
     return amber("positions", says, step) if around.now - made > ONE_NIGHT else green("positions", says)
 
 
 def last_run(around: Around) -> Check:
     """What was written last was done: few actions failed or ended unknown."""
-    run = around.records.value(asks="last-run").last_run()
+    run = around.records.value(asks="last-run").last_run("contacts")
     if run is None:
         return green("last-run", "nothing has been applied lately")
     says = f"plan {run.plan}: {ended_line(run)}"
-    failed = run.summary.failed + run.summary.unknown
     step = f"The reasons are in {run.plan}.outcome.json; `reconcile plan` sees what is left to do."
-    if failed > FAILURES_NOTED:
+    if _failures(run) > FAILURES_NOTED:
         return red("last-run", says, step)
-    return amber("last-run", says, step) if failed else green("last-run", says)
+    return amber("last-run", says, step) if _failures(run) else green("last-run", says)
+
+
+def _failures(run: RunOutcome) -> int:
+    return run.summary.failed + run.summary.unknown
 
 
 def last_success(around: Around) -> Check:
     """A night ended well within the last two."""
     found = around.records.value(asks="last-success")
-    success = found.last_success()
+    success = found.last_success("contacts")
     if success is not None:
         says = f"{success:%Y-%m-%d %H:%M} UTC, {ago(success, around.now)}"
         if around.now - success <= ONE_NIGHT:

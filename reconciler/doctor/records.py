@@ -34,13 +34,14 @@ class Records:
         """The newest plan of a target."""
         return next((plan for plan in self.plans if plan.target == target), None)
 
-    def last_run(self) -> RunOutcome | None:
-        """The outcome of the newest plan that has one."""
-        return next((self.runs[plan.id] for plan in self.plans if plan.id in self.runs), None)
+    def last_run(self, target: str) -> RunOutcome | None:
+        """The outcome of the newest plan of a target that has one."""
+        return next((self.runs[one.id] for one in self.plans if one.target == target and one.id in self.runs), None)
 
-    def last_success(self) -> datetime | None:
-        """When a night last ended well: nothing failed or is unknown, or there was nothing to do."""
-        ends = [end for plan in self.plans if (end := _good_end(plan, self.runs.get(plan.id))) is not None]
+    def last_success(self, target: str) -> datetime | None:
+        """When a night of a target last ended well: nothing failed or is unknown, or there was nothing to do."""
+        plans = [plan for plan in self.plans if plan.target == target]
+        ends = [end for plan in plans if (end := _good_end(plan, self.runs.get(plan.id))) is not None]
         return max(ends, default=None)
 
 

@@ -140,6 +140,17 @@ def no_member_left(world: World) -> None:
     world.sql("DELETE FROM members")
 
 
+def positions_failed(world: World) -> None:
+    """The contacts' night was good, and the positions' was not."""
+    world.put_outcome(failed=1, target="positions")
+
+
+def positions_went_well(world: World) -> None:
+    """Only the positions job has run for two nights."""
+    after(hours=51)(world)
+    world.put_outcome(failed=0, target="positions", later=world.later)
+
+
 def positions_of_yesterday(world: World) -> None:
     """The positions job and the night are 25.9 hours old."""
     positions_mirrored(world)
@@ -315,6 +326,13 @@ CASES = [
     Case("1 of 11 actions failed", lambda world: world.put_outcome(failed=1), amber={"last-run": "10 done, 1 failed"}),
     Case("101 actions failed", lambda world: world.put_outcome(failed=101), red={"last-run": "101 failed"}),
     Case("the positions were mirrored", positions_mirrored),
+    Case("the positions alone failed", positions_failed, amber={"positions": "10 done, 1 failed"}),
+    Case(
+        "the positions alone went well",
+        positions_went_well,
+        red={"last-success": "nights are missing"},
+        amber={"plan": "2 days ago", "webhook": "silent"},
+    ),
     Case("the positions are of yesterday", positions_of_yesterday),
     Case("a run was interrupted", interrupt, amber={"interrupted": "is not at its end"}),
     Case("writing is paused", paused, amber={"pause": "wrong archives seen"}),

@@ -95,19 +95,21 @@ class World:
         with closing(sqlite3.connect(self.place.folder / "union.db")) as connection, connection:
             connection.execute(statement)
 
-    def put_plan(self, **changes: object) -> Plan:
-        """Store a plan like the newest, but for `changes`, made a second after it."""
+    def put_plan(self, *, later: timedelta = timedelta(seconds=1), **changes: object) -> Plan:
+        """Store a plan like the newest, but for `changes`, made so much later."""
         plan = self.store.get_plan(self.store.list_ids()[-1])
-        made = datetime.fromisoformat(plan.created_at) + timedelta(seconds=1)
+        made = datetime.fromisoformat(plan.created_at) + later
         fresh = {"created_at": f"{made:%Y-%m-%dT%H:%M:%SZ}", "previous": self.store.latest_digest()}
         plan = msgspec.structs.replace(plan, **(fresh | changes))
         plan = finished(plan, now=made)
         self.store.put_plan(plan)
         return plan
 
-    def put_outcome(self, *, failed: int, done: int = 10) -> None:
+    def put_outcome(
+        self, *, failed: int, done: int = 10, target: str = "contacts", later: timedelta = timedelta(seconds=1)
+    ) -> None:
         """Store a plan and an outcome in which so many actions failed."""
-        plan = self.put_plan()
+        plan = self.put_plan(target=target, later=later)
         verdicts = [*["done"] * done, *["failed"] * failed]
         outcomes = tuple(
             Outcome(action=f"u-{number}", do="update", outcome=verdict)  # type: ignore[arg-type]  # one of two literals
