@@ -76,6 +76,9 @@ def test_a_dead_holder_of_this_machine_need_not_be_waited_for(url: str) -> None:
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+    left = last_holder(StateDatabase(url))
+    assert left is not None
+    assert (left.who, left.alive) == ("killed", False)
     with Lease(StateDatabase(url), holder="b") as lease:
         assert lease.reason_to_stop() is None
 

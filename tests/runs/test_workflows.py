@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,13 @@ from sqlalchemy import text
 
 from reconciler.errors import StateError
 from reconciler.runs.durable import WORKFLOW
+from reconciler.runs.lock import Lease, last_holder
+from reconciler.runs.pause import PauseSwitch
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.workflows import EVENT, given_up, newest_event, unfinished
 from tests.runs.conftest import NewState, _make_tables_of_the_engine
 
+WEB = Path(__file__).parents[2] / "reconciler" / "web" / "queue.py"
 PLAN = "20261123T023000Z-8f3a1c5e"
 
 
@@ -54,7 +56,7 @@ def test_event_that_was_given_up(database: StateDatabase) -> None:
     assert given_up(database) == 1
 
 
-@pytest.mark.skipif(find_spec("reconciler.web") is None, reason="there is no web service yet")
+@pytest.mark.skipif(not WEB.exists(), reason="there is no web service yet")
 def test_events_are_called_as_the_web_service_calls_them() -> None:
     """Otherwise the doctor would call a busy webhook silent."""
     assert import_module("reconciler.web.queue").WORKFLOW == EVENT
@@ -88,6 +90,18 @@ def test_without_the_tables_of_the_engine_on_postgresql(postgres_url: str) -> No
     """As on SQLite."""
     database = StateDatabase(postgres_url)
     assert (unfinished(database), newest_event(database)) == ((), None)
+
+
+def test_lock_and_pause_are_seen_on_postgresql(postgres_url: str) -> None:
+    """As on SQLite, where their own tests are."""
+    database = StateDatabase(postgres_url)
+    assert (last_holder(database), PauseSwitch(database).reason()) == (None, None)
+    with Lease(database, holder="process 7 on night"):
+        held = last_holder(database)
+    assert held is not None
+    assert (held.who, held.alive) == ("process 7 on night", True)
+    assert abs(held.since - datetime.now(UTC)) < timedelta(minutes=1)
+    database.close()
 
 
 def test_database_that_is_damaged(tmp_path: Path) -> None:
