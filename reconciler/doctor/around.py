@@ -17,7 +17,6 @@ from reconciler.doctor.records import Records, read_records
 from reconciler.errors import ScopeMissing, TargetError
 from reconciler.runs.lock import Holder, last_holder
 from reconciler.runs.pause import PauseSwitch
-from reconciler.runs.store import PlanStore
 from reconciler.settings import Need, Settings
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Around:
         self.source.find(self._needing(sources, ("source",), self._read_source))
         self.due.find(self._count_due)
         self.records: Fact[Records] = self._fact("plans")
-        self.records.find(self._needing(_PLANS, (), lambda: read_records(PlanStore(settings.plans))))
+        self.records.find(self._needing(_PLANS, (), lambda: read_records(controller.open_store(settings))))
         self.state: Fact[State] = self._fact("state")
         self.state.find(self._needing((*_PLANS, "RECONCILER_STATE_URL"), (), self._look_at_state))
         self.books: Fact[Books] = self._fact("interrupted", after=self.state)
