@@ -28,6 +28,8 @@ LEAVES_WITHIN = 10
 NOT_IN_THE_SPEC = {
     "INTERCOM_RATE_LIMIT": "Intercom's own headers set the pace",
     "INTERCOM_BULK": "off, as long as Intercom calls it a preview",
+    "INTERCOM_SNAPSHOT": "by list, which is never minutes old",
+    "RECONCILER_REDACT_KEY": "for whoever passes plans on, on their own machine",
     "MYSQL_HOST": "MYSQL_URL says it all",
     "MYSQL_PORT": "MYSQL_URL says it all",
     "MYSQL_USER": "MYSQL_URL says it all",

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import structlog
 
 from reconciler.simulator import Options, RunningSimulator, Simulator
 from tests.cli.support import Place, seeded
@@ -15,9 +16,10 @@ from tests.cli.support import Place, seeded
 
 @pytest.fixture(autouse=True)
 def engine_without_a_log() -> Iterator[None]:
-    """The durable engine keeps the stderr that it found first, and pytest gives every test another one."""
+    """The durable engine and our log keep the stderr that they found first, and pytest gives every test another one."""
     yield
     logging.getLogger("dbos").handlers.clear()
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")
