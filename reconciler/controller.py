@@ -109,6 +109,41 @@ async def plan(
     return made
 
 
+async def look(
+    ref: str,
+    *,
+    source: Source,
+    reader: Reader,
+    rules: Rules,
+    history: History,
+    now: Callable[[], datetime],
+    progress: Progress,
+) -> Plan:
+    """A plan for the whole union as it is now, not stored, that keeps this member or contact whatever is said of it.
+
+    Raises as `plan` does.
+    """
+    with collector_paused():
+        workspace = await reader.workspace()
+        data, contacts = await gather(source, reader, progress)
+        read_at = now()
+        world = build_world(data, index(contacts), rules)
+        if ref not in world.snapshot.by_id and (unknown := unknown_numbers(world, [ref])):
+            raise _unknown(unknown)
+        world = await ask_about_conversations(world, reader, progress)
+        context = Context(
+            now=now(),
+            read_at=read_at,
+            tool=TOOL,
+            target="contacts",
+            workspace=workspace.id,
+            intercom_version=reader.version,
+            history=history,
+            also=(ref,),
+        )
+        return make_plan(world, Scope(), context)
+
+
 def _unknown(numbers: Mapping[str, Sequence[str]]) -> UnknownMember:
     hints = {number: f" (did you mean {' or '.join(near)}?)" if near else "" for number, near in numbers.items()}
     return UnknownMember(

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("reconciler.cli.diff:command", "Compare two plans: new, resolved, persistent, flapping."),
     "history": ("reconciler.cli.history:command", "One line a run, with trends and a chart."),
     "timeline": ("reconciler.cli.timeline:command", "All that ever happened to a member or a contact."),
+    "explain": ("reconciler.cli.explain:command", "Show why a member or contact is treated as it is."),
     "undo": ("reconciler.cli.undo:command", "Make a plan that takes back what was applied."),
     "rehearse": ("reconciler.cli.rehearse:command", "Apply a plan to a copy, and plan again."),
     "doctor": ("reconciler.cli.doctor:command", "Look at everything a person on call would."),

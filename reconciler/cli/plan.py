@@ -29,7 +29,12 @@ def command(*, asked: Asked, out: Path | None, form: str, as_json: bool, detaile
     made = make(settings_here(), asked)
     if out is not None:
         write(out, encode(made))
-    click.echo(render(made, "json" if as_json else form), nl=False)
+    form = "json" if as_json else form
+    if form == "text" and asked.request.scope.only:
+        from reconciler.cli.explain import end_to_end  # noqa: PLC0415 - only who asks for it pays for it
+
+        click.echo(end_to_end(made), nl=False)  # first, for scripts look for the summary in the last lines
+    click.echo(render(made, form), nl=False)
     return exit_code(made, detailed=detailed_exitcode)
 
 

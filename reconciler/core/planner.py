@@ -76,6 +76,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     live: int | None = None
     """Live contacts of the workspace, where the world is only a part of it: the limits are held against these, and
     the plan does not say how many rows it was made from."""
+    also: tuple[str, ...] = ()
+    """Members or contacts that the plan keeps whatever is said of them, besides those of the scope."""
 
 
 def with_rules_only(rules: Rules, ids: Iterable[str]) -> Rules:
@@ -262,7 +264,7 @@ def make_plan(world: World, scope: Scope, context: Context) -> Plan:
             history=context.history,
             actions=decision.actions,
             findings=decision.findings,
-            also=() if refused else scope.only,
+            also=() if refused else (*scope.only, *context.also),
         ),
     )
     return finished(plan, now=context.now)

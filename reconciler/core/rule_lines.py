@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from reconciler.core.rules_shape import Key, Place
 from reconciler.core.strict_yaml import Node, parse
+
+_COMMENT = re.compile(r"(?:^|\s)#")
 
 
 class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -17,7 +20,7 @@ class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     line: int
     """Counted from 1; 0 where the file was not kept."""
     text: str = ""
-    """What stands there, without its comment's white space in front."""
+    """What stands there, without the comment behind it."""
 
     @property
     def where(self) -> str:
@@ -45,4 +48,13 @@ class RuleBook:
         if root is None or (path and isinstance(root.value, dict) and path[0] not in root.value):
             return RuleLine(file, 0)
         line = Place(file, root, (), []).at(*path).node.line
-        return RuleLine(file, line, self._files[file].split("\n")[line - 1].strip())
+        return RuleLine(file, line, _without_comment(self._files[file].split("\n")[line - 1]))
+
+
+def _without_comment(text: str) -> str:
+    """The line up to the first # that begins a comment: one after white space, and not within quotes."""
+    for match in _COMMENT.finditer(text):
+        before = text[: match.start()]
+        if before.count('"') % 2 == 0 and before.count("'") % 2 == 0:
+            return before.strip()
+    return text.strip()

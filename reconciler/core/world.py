@@ -27,7 +27,7 @@ from reconciler.core.model import (
     Severity,
     SourceData,
 )
-from reconciler.core.rules import Rules
+from reconciler.core.rules import FieldRule, Rules
 from reconciler.core.snapshot import Snapshot
 from reconciler.core.text import fold_email
 
@@ -153,7 +153,7 @@ def change_ruling(case: Case, rule: str, *, acts: bool, do: Do, verb: str) -> Ru
 def _change_evidence(case: Case, contact: Contact, change: Change) -> Iterator[Evidence]:
     """The contact's value, and the source's values that the wanted one is made from."""
     yield Evidence(f"intercom contacts/{contact.id}", change.field, change.found)
-    for column in _columns(case.world.rules, change.field):
+    for column in columns_of(case.world.rules.contacts.fields.get(change.field)):
         if column == "positions":
             for position in case.world.people.positions.get(case.member.number, ()):
                 yield Evidence(f"{case.world.source.name} {position.row}", column, position.code)
@@ -161,9 +161,8 @@ def _change_evidence(case: Case, contact: Contact, change: Change) -> Iterator[E
             yield case.world.member_evidence(case.member, column)
 
 
-def _columns(rules: Rules, field: str) -> tuple[str, ...]:
+def columns_of(rule: FieldRule | None) -> tuple[str, ...]:
     """The member fields that a contact's field is made from."""
-    rule = rules.contacts.fields.get(field)
     if rule is None or rule.from_ is None:
         return ()
     if isinstance(rule.from_, tuple):

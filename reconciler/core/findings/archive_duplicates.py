@@ -26,6 +26,11 @@ def choose(matches: tuple[Match, ...], number: str, keep: tuple[KeepBy, ...]) ->
     return survivor, tuple(match for match in matches if match is not survivor)
 
 
+def tells_apart(kept: Contact, other: Contact, number: str, keep: tuple[KeepBy, ...]) -> KeepBy:
+    """The criterion by which one is kept and not the other: the first in which they differ."""
+    return next((by for by in keep if _rank(kept, number, by) != _rank(other, number, by)), "smallest_id")
+
+
 def _rank(contact: Contact, number: str, by: KeepBy) -> int | str:
     """Smaller is better."""
     match by:

@@ -1,0 +1,106 @@
+"""`reconcile explain`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+import msgspec
+
+from reconciler import controller
+from reconciler.cli import terminal
+from reconciler.core.explain import explain
+from reconciler.core.explain_plan import Subject, subject_of
+from reconciler.core.explanation import Explanation
+from reconciler.core.plan import Plan
+from reconciler.errors import PlanError
+from reconciler.runs.store import PlanStore
+from reconciler.settings import Settings, settings_here
+
+FEW = 10
+"""So many members named by --only are shown end to end below a plan; `reconcile explain` shows each of the others."""
+
+
+@click.command("explain")
+@click.argument("subject", metavar="MEMBER|CONTACT")
+@click.option("--plan", "ref", metavar="PLAN", help="The plan to explain: its id, the beginning of it, or a file.")
+@click.option("--live", is_flag=True, help="Read both sides now and decide, instead of looking into a stored plan.")
+@click.option("--json", "as_json", is_flag=True, help="The explanation as data.")
+def command(subject: str, ref: str | None, live: bool, as_json: bool) -> None:
+    """Show why a plan does with one member or contact what it does, and what would flip it.
+
+    The newest stored plan is explained unless --plan names another; nothing is read but that file and its outcome.
+    A plan holds those whom it is about. Whoever is in order is in none: for them, --live reads both sides as they are
+    now (nothing is stored or written).
+    """
+    if live and ref is not None:
+        raise click.UsageError("--live decides anew; it takes no --plan.")
+    settings = settings_here()
+    told = _live(settings, subject) if live else _stored(PlanStore(settings.plans), subject, ref)
+    click.echo(as_data(told) if as_json else as_text(told), nl=False)
+
+
+def as_data(told: Explanation) -> str:
+    """The explanation as JSON that people can read, ending in a new line."""
+    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode() + "\n"
+
+
+def as_text(told: Explanation) -> str:
+    """The explanation as text, ending in a new line."""
+    from reconciler.report.explain import explanation_text  # noqa: PLC0415 - only who asks for it pays for it
+
+    return explanation_text(told, width=terminal.width(), colour=terminal.in_colour())
+
+
+def end_to_end(made: Plan) -> str:
+    """Each member that --only names, from row to action, or that there is nothing to change; empty without --only."""
+    only = made.basis.only if made.basis is not None and made.applyable else ()
+    shown = [as_text(explain(made, subject_of(made, number) or Subject(number))) for number in only[:FEW]]
+    if len(only) > FEW:
+        shown.append(f"… and {len(only) - FEW} more members: reconcile explain MEMBER --plan {made.id}\n")
+    return "".join(f"{text}\n" for text in shown)
+
+
+def _stored(store: PlanStore, ref: str, plan_ref: str | None) -> Explanation:
+    made = store.get_plan(plan_ref if plan_ref is not None else _newest(store))
+    found = subject_of(made, ref)
+    if found is None:
+        raise PlanError(
+            f"plan {made.id} says nothing about {ref}: it was in order then, out of the plan's scope, or not there",
+            next_step=f"See it as it is now with `reconcile explain {ref} --live`, or name another plan with --plan.",
+        )
+    run = store.get_outcome(made.id) if store.has_outcome(made.id) else None
+    return explain(made, found, run=run)
+
+
+def _newest(store: PlanStore) -> str:
+    ids = store.list_ids()
+    if not ids:
+        raise PlanError(
+            f"no plan is stored in {store.location}",
+            next_step="Make one with `reconcile plan`, or explain what is there now with --live.",
+        )
+    return ids[-1]
+
+
+def _live(settings: Settings, ref: str) -> Explanation:
+    terminal.set_up_logging()
+    settings.require("source", "intercom")
+    rules = controller.read_rules(settings.rules)
+    source = controller.open_source(settings, rules)
+
+    async def run() -> Plan:
+        async with controller.open_target(settings, rules) as target:
+            with terminal.showing_progress() as progress:
+                return await controller.look(
+                    ref,
+                    source=source,
+                    reader=target.reader,
+                    rules=rules,
+                    history=controller.recall(PlanStore(settings.plans), at=terminal.now()),
+                    now=terminal.now,
+                    progress=progress,
+                )
+
+    made = asyncio.run(run())
+    return msgspec.structs.replace(explain(made, subject_of(made, ref) or Subject(ref)), plan=None)

@@ -1,0 +1,102 @@
+"""`reconcile explain`: from a stored plan without a network, and live."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from reconciler.errors import ExitCode
+from tests.cli.support import Place
+
+BEN, ADA, COUPLE = "100102", "100101", "100112"
+
+
+def test_a_stored_plan_is_explained_without_a_network(place: Place) -> None:
+    """No setting but the folder of plans, no database, no call: what is said is what the plan kept."""
+    made = place.plan()
+    (place.folder / "union.db").unlink()
+    place.set(RECONCILER_SOURCE=None, INTERCOM_ACCESS_TOKEN=None, INTERCOM_BASE_URL="http://127.0.0.1:9")
+    before = len(place.simulator.calls)
+    done = place.run("explain", BEN)
+    assert done.code == ExitCode.DONE, str(done)
+    assert f"Member {BEN}, in plan {made.id}" in done.out
+    assert "contact has (765) 465-7031, gets +17654657031" in done.out
+    assert done.err == ""
+    assert len(place.simulator.calls) == before
+
+
+def test_the_newest_plan_is_meant_unless_one_is_named(place: Place) -> None:
+    """By its id, by the beginning of it, or as a file."""
+    made = place.plan("--only", BEN, "--out", "copy.json")
+    newer = place.plan("--only", COUPLE)
+    assert f"in plan {newer.id}" in place.run("explain", COUPLE).out
+    for ref in (made.id, "copy.json"):
+        assert f"in plan {made.id}" in place.run("explain", BEN, "--plan", ref).out
+
+
+def test_contact_is_explained_by_its_id(place: Place) -> None:
+    """Whoever looks at a contact in Intercom has its id and not the member's number."""
+    place.plan()
+    done = place.run("explain", "64d0c0ffee00000000000110", "--json")
+    told = json.loads(done.out)
+    assert told["contact"] == "64d0c0ffee00000000000110"
+    assert told["verdict"] == "Nothing is done: a person has to look."
+    assert [reason["rule"] for reason in told["review"]] == ["conflicting-identity"]
+    assert {flip["side"] for flip in told["flips"]} == {"source", "intercom", "person", "rules"}
+
+
+def test_whoever_is_in_order_is_in_no_plan(place: Place, snapshot: SnapshotAssertion) -> None:
+    """The refusal names what helps; --live then shows that there is nothing to change, and stores nothing."""
+    place.plan()
+    stored = sorted((place.folder / "plans").iterdir())
+    refused = place.run("explain", ADA)
+    assert (refused.code, refused.out) == (ExitCode.ERROR, "")
+    assert f"`reconcile explain {ADA} --live`" in refused.err
+    live = place.run("explain", ADA, "--live")
+    assert live.code == ExitCode.DONE
+    assert place.plain(live) == snapshot
+    assert sorted((place.folder / "plans").iterdir()) == stored
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["999999", "--live"], ExitCode.USAGE, "nobody has member number 999999"),
+        ([BEN, "--live", "--plan", "x"], ExitCode.USAGE, "--live decides anew"),
+        ([BEN, "--plan", "20200101"], ExitCode.ERROR, "there is no plan 20200101"),
+        ([BEN], ExitCode.ERROR, "no plan is stored in plans"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_explained(arguments: list[str], code: ExitCode, says: str, place: Place) -> None:
+    """Each refusal names what is wrong, and the next step."""
+    done = place.run("explain", *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert says in done.err
+
+
+def test_what_became_of_an_action_stands_beside_it(own_place: Place) -> None:
+    """After an apply the explanation of its plan says done, with the outcome that is stored."""
+    made = own_place.plan("--only", BEN)
+    assert own_place.run("apply", made.id).code == ExitCode.DONE
+    done = own_place.run("explain", BEN, "--plan", made.id)
+    assert "(done)." in done.out
+    assert "Outcome: done" in done.out
+
+
+def test_only_shows_a_member_from_row_to_action(place: Place, snapshot: SnapshotAssertion) -> None:
+    """Rows, contacts, fields and action of the one; that there is nothing to change of the other; then the plan."""
+    done = place.run("plan", "--only", BEN, "--only", ADA)
+    assert done.code == ExitCode.DONE
+    assert place.plain(done) == snapshot
+
+
+def test_only_shows_no_more_than_people_read(place: Place) -> None:
+    """Of many members named, ten are shown, and how to see the others; a script gets the plan alone."""
+    only = [word for number in range(100101, 100113) for word in ("--only", str(number))]
+    done = place.run("plan", *only)
+    assert done.out.count("What would flip it") == 10
+    assert "… and 2 more members: reconcile explain MEMBER --plan" in done.out
+    assert "What would flip it" not in place.run("plan", *only, "--json").out
