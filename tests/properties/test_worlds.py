@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from reconciler.controller import PlanRequest
+from reconciler.core.again import setting_of
 from reconciler.core.plan import Plan, digest_of, encode
 from reconciler.core.rules import Limits
 from reconciler.core.text import fold_email
@@ -47,6 +48,7 @@ def check_night(runner: asyncio.Runner, union: Union) -> None:
     with open_desk(union) as desk:
         night = runner.run(spend(desk))
     check_plan(night.first)
+    check_kept(night)
     check_settled(night)
     check_only_named_contacts_were_written(night)
     check_evidence(night)
@@ -119,6 +121,18 @@ def check_plan(plan: Plan) -> None:
         assert all(one.finding in known for one in action.because)
         assert action.do == "create" or set(action.set) <= set(action.expect)
         assert action.set or action.do in {"archive", "merge"}
+
+
+def check_kept(night: Night) -> None:
+    """The plan kept what it was decided on: each group, decided alone, comes to the plan's actions and findings."""
+    plan = night.first
+    if not plan.applyable:
+        assert plan.seen == ()
+        return
+    again = [setting_of(plan, seen, night.union.rules).decide() for seen in plan.seen]
+    assert sorted(action.id for one in again for action in one.actions) == sorted(action.id for action in plan.actions)
+    kept = {finding.id for one in again for finding in one.findings}
+    assert {one.id for one in plan.findings if one.member is not None or one.contact is not None} <= kept
 
 
 def check_settled(night: Night) -> None:
