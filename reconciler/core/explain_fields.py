@@ -19,8 +19,8 @@ def rows_of(world: World, number: str) -> tuple[Row, ...]:
     """The member's rows and positions, with the columns that they were read from."""
     source = world.source.name
     members, positions = _tables(world.rules, source)
-    theirs = {"member_number": members.get("number", "number"), **members}
-    code = positions.get("code", "code")
+    theirs = {"member_number": members.get("number", "member_number"), **members}
+    code = positions.get("code", "positions")
     rows = (
         Row(
             f"{source} {member.row}",
@@ -39,15 +39,19 @@ def rows_of(world: World, number: str) -> tuple[Row, ...]:
 
 
 def _tables(rules: Rules, source: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Our words → the database's, for members and positions. An e-mail of the MySQL shape stands in its own table."""
+    """Our words → the database's, for members and positions.
+
+    A MySQL database may have either shape of sources.yaml, and the name of the source does not say which: there only
+    the columns are named that are called the same in both.
+    """
+    sql, mysql = rules.sources.sql, rules.sources.mysql
     if source != "mysql":
-        return rules.sources.sql.members.columns, rules.sources.sql.positions.columns
-    mysql = rules.sources.mysql
-    return {**mysql.members.columns, "email": _dotted(mysql.emails, "email")}, mysql.positions.columns
+        return sql.members.columns, sql.positions.columns
+    return _common(sql.members, mysql.members), _common(sql.positions, mysql.positions)
 
 
-def _dotted(table: Table, field: str) -> str:
-    return f"{table.table}.{table.columns.get(field, field)}"
+def _common(one: Table, other: Table) -> dict[str, str]:
+    return {field: column for field, column in one.columns.items() if other.columns.get(field) == column}
 
 
 def fields_of(

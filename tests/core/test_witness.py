@@ -98,6 +98,18 @@ def test_colleagues_of_one_office_phone_are_not_kept() -> None:
     assert [[member.number for member in seen.members] for seen in plan.seen] == [["1000", "1001"]]
 
 
+def test_namesake_whose_phone_a_contact_has_is_kept() -> None:
+    """Once renamed, the contact would be tied to the namesake, too: nothing is done, and decided again, neither."""
+    ann = make_member("1001", last_name="Lee")
+    namesake = make_member("1002", last_name="Lee", phone="+16175550123")
+    contact = make_contact("c1", ann, name="Old", phone="+16175550123")
+    world = make_world(members=(ann, namesake), contacts=(contact, make_contact("c2", namesake)))
+    plan = planned(world)
+    assert plan.actions == ()
+    assert [[member.number for member in seen.members] for seen in plan.seen] == [["1001", "1002"]]
+    check_that_groups_decide_alike(plan, world.rules)
+
+
 def test_members_named_by_only_are_kept_also_where_nothing_is_to_do() -> None:
     """`plan --only 1001` shows the member, whatever came of it."""
     member = make_member("1001")
