@@ -62,7 +62,7 @@ def end_to_end(made: Plan) -> str:
 
 
 def _stored(store: PlanStore, ref: str, plan_ref: str | None) -> Explanation:
-    made = store.get_plan(plan_ref if plan_ref is not None else _newest(store))
+    made = store.get_plan(plan_ref) if plan_ref is not None else _newest(store)
     found = subject_of(made, ref)
     if found is None:
         raise PlanError(
@@ -73,14 +73,16 @@ def _stored(store: PlanStore, ref: str, plan_ref: str | None) -> Explanation:
     return explain(made, found, run=run)
 
 
-def _newest(store: PlanStore) -> str:
-    ids = store.list_ids()
-    if not ids:
+def _newest(store: PlanStore) -> Plan:
+    """The newest plan that decided about contacts; one that takes back another decides nothing."""
+    plans = (store.get_plan(plan_id) for plan_id in reversed(store.list_ids()))
+    made = next((plan for plan in plans if plan.target == "contacts" and plan.basis is not None), None)
+    if made is None:
         raise PlanError(
-            f"no plan is stored in {store.location}",
+            f"no plan for contacts is stored in {store.location}",
             next_step="Make one with `reconcile plan`, or explain what is there now with --live.",
         )
-    return ids[-1]
+    return made
 
 
 def _live(settings: Settings, ref: str) -> Explanation:

@@ -15,23 +15,24 @@ from reconciler.core.actions import KINDS, Action
 from reconciler.core.again import rules_of, setting_of
 from reconciler.core.explain_fields import fields_of, rows_of
 from reconciler.core.explain_match import contacts_of, survivor_of
-from reconciler.core.explain_plan import Subject, told_by
+from reconciler.core.explain_plan import Subject, reason_of, told_by
 from reconciler.core.explanation import ContactStory, Deed, Explanation, FieldStory, Flip
 from reconciler.core.flips import flips_of, signature
 from reconciler.core.limits import Accepted, check_limits
+from reconciler.core.model import Finding
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.core.planner import Decision
 from reconciler.core.rule_lines import RuleBook
 from reconciler.core.rules import Limits
+from reconciler.core.seen import Seen
 from reconciler.core.world import World
 from reconciler.errors import RulesError
 
 
 def explain(plan: Plan, subject: Subject, *, run: RunOutcome | None = None) -> Explanation:
     """The explanation. `run` is what became of the plan, where it was applied."""
-    ref = subject.contact or subject.member or ""
-    seen = next((one for one in plan.seen if one.holds(ref)), None)
+    seen = _group_of(plan, subject)
     book = RuleBook(plan.basis.files if plan.basis is not None else {})
     if plan.basis is None or seen is None:
         note = "The plan kept nothing of what this was decided on, so only what it says itself is shown."
@@ -49,6 +50,7 @@ def explain(plan: Plan, subject: Subject, *, run: RunOutcome | None = None) -> E
     flips, tried = flips_of(setting, book, member=subject.member, contact=subject.contact)
     told = msgspec.structs.replace(
         told,
+        review=(*told.review, *(reason_of(one, book) for one in _of_many(plan, world, decision, number))),
         rows=rows_of(world, number) if number is not None else (),
         contacts=contacts_of(world, book, number),
         flips=(*_lifted(plan, told.deeds, rules.limits, book), *flips),
@@ -60,6 +62,28 @@ def explain(plan: Plan, subject: Subject, *, run: RunOutcome | None = None) -> E
         fields=_fields(world, book, subject, told, plan.actions) if number is not None else (),
         against=tuple(_against(world, subject, told)),
     )
+
+
+def _group_of(plan: Plan, subject: Subject) -> Seen | None:
+    """The group that the subject is in. A number that no row has any more is in that of the contacts it stands on."""
+    about = [one.contact for one in plan.actions if subject.has(one)]
+    about += [one.contact for one in plan.findings if subject.concerns(one)]
+    names = [subject.contact] if subject.contact is not None else [subject.member, *about]
+    held = (one for name in names if name is not None for one in plan.seen if one.holds(name))
+    return next(held, None)
+
+
+def _of_many(plan: Plan, world: World, decision: Decision, number: str | None) -> Iterator[Finding]:
+    """The findings of the plan that name nobody and are about this member among others, as of an unknown code."""
+    rows = {f"{world.source.name} {row.row}" for row in world.people.by_number.get(number or "", ())}
+    mine = {
+        (one.rule, one.says.partition(";")[0])
+        for one in decision.findings
+        if one.member is None and one.contact is None and any(line.origin in rows for line in one.evidence)
+    }
+    for one in plan.findings:
+        if one.member is None and one.contact is None and (one.rule, one.says.partition(";")[0]) in mine:
+            yield one
 
 
 def _with_owner(world: World, subject: Subject) -> Subject:

@@ -56,7 +56,7 @@ def told_by(plan: Plan, subject: Subject, book: RuleBook, run: RunOutcome | None
         for action in plan.actions
         if subject.has(action)
     )
-    review = tuple(_reason(one, book) for one in plan.findings if subject.concerns(one) and one.id not in mended)
+    review = tuple(reason_of(one, book) for one in plan.findings if subject.concerns(one) and one.id not in mended)
     return Explanation(
         plan=plan.id,
         made_at=plan.created_at,
@@ -102,11 +102,12 @@ def _deed(
         outcome=outcome.outcome if outcome is not None else None,
         outcome_says=outcome.says if outcome is not None else "",
         reasons=tuple(
-            _reason(findings[finding], book, tuple(asked)) for finding, asked in fields.items() if finding in findings
+            reason_of(findings[finding], book, tuple(asked)) for finding, asked in fields.items() if finding in findings
         ),
     )
 
 
-def _reason(finding: Finding, book: RuleBook, fields: tuple[str, ...] = ()) -> Reason:
+def reason_of(finding: Finding, book: RuleBook, fields: tuple[str, ...] = ()) -> Reason:
+    """A finding of the plan, with the line of its rule. `fields`: those that were asked for because of it."""
     line = book.find("findings.yaml", finding.rule, "then")
     return Reason(finding.rule, line, finding.says, finding.severity, finding.evidence, fields)

@@ -66,7 +66,7 @@ def test_whoever_is_in_order_is_in_no_plan(place: Place, snapshot: SnapshotAsser
         (["999999", "--live"], ExitCode.USAGE, "nobody has member number 999999"),
         ([BEN, "--live", "--plan", "x"], ExitCode.USAGE, "--live decides anew"),
         ([BEN, "--plan", "20200101"], ExitCode.ERROR, "there is no plan 20200101"),
-        ([BEN], ExitCode.ERROR, "no plan is stored in plans"),
+        ([BEN], ExitCode.ERROR, "no plan for contacts is stored in plans"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -84,6 +84,14 @@ def test_what_became_of_an_action_stands_beside_it(own_place: Place) -> None:
     done = own_place.run("explain", BEN, "--plan", made.id)
     assert "(done)." in done.out
     assert "Outcome: done" in done.out
+
+
+def test_an_undo_is_not_what_is_explained(own_place: Place) -> None:
+    """It decides nothing: without --plan the plan before it is explained."""
+    made = own_place.plan("--only", BEN)
+    assert own_place.run("apply", made.id).code == ExitCode.DONE
+    assert own_place.run("undo", made.id).code == ExitCode.DONE
+    assert f"in plan {made.id}" in own_place.run("explain", BEN).out
 
 
 def test_only_shows_a_member_from_row_to_action(place: Place, snapshot: SnapshotAssertion) -> None:

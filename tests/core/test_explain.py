@@ -20,7 +20,7 @@ from reconciler.core.planner import Scope
 from reconciler.core.rule_lines import RuleBook, RuleLine
 from reconciler.core.rules_loader import parse_rules
 from tests.report.explained import ANN, BEN, KINDS, held, planned
-from tests.support.builders import RULES_FOLDER, default_rules, make_contact, make_member, make_world
+from tests.support.builders import RULES_FOLDER, default_rules, make_contact, make_member, make_position, make_world
 
 CASES = [
     case
@@ -248,6 +248,28 @@ def test_plan_that_decides_otherwise_than_it_was_decided_is_what_counts() -> Non
     told = explain(plan, Subject("1001"))
     assert [deed.do for deed in told.deeds] == ["create"]
     assert "the plan is what counts" in told.notes[0]
+
+
+def test_number_that_no_row_has_any_more_is_explained_by_its_contact() -> None:
+    """The member is gone from the source, and the contact is an orphan under the number."""
+    contact = make_contact("c1", external_id="4711", email="x@example.org", custom_attributes={})
+    plan = planned(make_world(members=(ANN,), contacts=(contact,)))
+    told = explain(plan, Subject("4711"))
+    assert told.notes == ()
+    assert [(story.contact, story.standing) for story in told.contacts] == [("c1", "nobody's")]
+    assert [reason.rule for reason in told.review] == ["orphan-contact"]
+
+
+def test_what_is_said_of_many_is_said_of_each() -> None:
+    """An unknown code is one finding for all who have it, and stands in the explanation of every one of them."""
+    members = (ANN, BEN, make_member("1003", email="c@example.org"))
+    positions = (make_position("1001", "trs"), make_position("1002", "trs"))
+    plan = planned(make_world(members=members, positions=positions))
+    for number in ("1001", "1002"):
+        assert [reason.says for reason in explain(plan, Subject(number)).review] == [
+            "position code 'trs' has no name in positions.yaml; 2 members concerned"
+        ]
+    assert explain(plan, Subject("1003")).review == ()
 
 
 def test_whom_a_plan_says_nothing_about_is_nobody() -> None:
