@@ -20,6 +20,9 @@ RENEWED = 20.0
 PATIENCE = 20.0
 """Seconds that a contact is waited for which the web service is writing."""
 
+LOOKS = 100
+"""How often it is looked in that time whether the contact is free."""
+
 
 class Batch:
     """What is claimed for a batch. read_at: when its plan's snapshot was complete."""
@@ -42,8 +45,7 @@ class Batch:
         names = names_of(action)
         if self._claims is None:
             return None
-        until = asyncio.get_running_loop().time() + PATIENCE
-        while True:
+        for _ in range(LOOKS):
             try:
                 taken = await asyncio.to_thread(self._claims.take, names)
             except StateError as error:
@@ -51,9 +53,8 @@ class Batch:
             self._taken = Taken(self._taken.names | taken.names, self._taken.touched | taken.touched)
             if self._taken.names.issuperset(names):
                 return None
-            if asyncio.get_running_loop().time() >= until:
-                return "the web service is at work on this contact"
-            await asyncio.sleep(PATIENCE / 100)
+            await self._claims.sleep(PATIENCE / LOOKS)
+        return "the web service is at work on this contact"
 
 
 @asynccontextmanager

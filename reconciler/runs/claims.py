@@ -10,15 +10,15 @@ Rows and not locks of a session, for the reasons in lock.py; times are the datab
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, TextClause, bindparam, delete, select, text, update
+from sqlalchemy import Connection, TextClause, bindparam, delete, text, update
 
 from reconciler.core.actions import Action
-from reconciler.core.model import Contact
 from reconciler.runs.state import CLAIMS, StateDatabase
 
 SECONDS = 60.0
@@ -53,15 +53,11 @@ def member_name(number: str) -> str:
     return f"member {number}"
 
 
-def names_around(contacts: Iterable[Contact], numbers: Iterable[str]) -> tuple[str, ...]:
-    """What an event may write."""
-    return (*(contact.id for contact in contacts), *map(member_name, numbers))
-
-
 class Claims:
     """The claims of one holder. Every method raises StateError.
 
     touches: whether what is claimed counts as touched from then on. seconds: how long a claim lasts without `renew`.
+    sleep: how whoever waits for a claim does so, in seconds.
     """
 
     def __init__(
@@ -72,7 +68,9 @@ class Claims:
         touches: bool = False,
         seconds: float = SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self.sleep = sleep
         self._database = database
         self._holder = holder
         self._touches = touches
@@ -129,17 +127,6 @@ class Claims:
                 connection.execute(delete(CLAIMS).where(mine, CLAIMS.c.touched < now - KEPT))
                 connection.execute(update(CLAIMS).where(mine).values(expires=0.0))
         self._good_until = -1.0
-
-    def holders(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Who has claimed one of these names, for messages."""
-        with self._database.begin() as connection:
-            found = connection.execute(
-                select(CLAIMS.c.holder)
-                .distinct()
-                .where(CLAIMS.c.name.in_(sorted(set(names))), CLAIMS.c.expires >= self._database.now())
-                .order_by(CLAIMS.c.holder)
-            )
-            return tuple(row.holder for row in found)
 
     def _take(self, connection: Connection, names: list[str]) -> Taken:
         is_sqlite = self._database.url.get_backend_name() == "sqlite"

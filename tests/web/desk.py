@@ -117,13 +117,19 @@ class Desk:
     lookup: LookUp
     rules: Rules
 
-    async def with_handler(self, work: Callable[[ContactHandler], Awaitable[T]], **options: Any) -> T:
+    async def with_handler(
+        self,
+        work: Callable[[ContactHandler], Awaitable[T]],
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        **options: Any,
+    ) -> T:
         """Open a handler as a new process would, and use it."""
         target = IntercomTarget(
             token="t",
             base_url="http://intercom.test",
             owned=owned_attributes(self.rules),
-            transport=httpx.ASGITransport(app=build_app(self.simulator)),
+            transport=transport or httpx.ASGITransport(app=build_app(self.simulator)),
             clock=self.clock,
             sleep=self.clock.sleep,
             random=lambda: 0.5,
