@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, TextClause, bindparam, delete, text, update
+from sqlalchemy import ColumnElement, Connection, TextClause, bindparam, delete, select, text, update
 
 from reconciler.core.actions import Action
 from reconciler.runs.state import CLAIMS, StateDatabase
@@ -106,7 +106,7 @@ class Claims:
         asked_at = self._monotonic()
         with self._database.begin() as connection:
             now = self._database.now()
-            mine = (CLAIMS.c.holder == self._holder) & (CLAIMS.c.expires >= now)
+            mine = self._mine(CLAIMS.c.expires >= now)
             connection.execute(update(CLAIMS).where(mine).values(expires=now + self._seconds))
         self._good_until = asked_at + self._seconds
 
@@ -120,13 +120,18 @@ class Claims:
         """Let go of everything, and forget old rows. What was touched is so until now."""
         with self._database.begin() as connection:
             now = self._database.now()
-            mine = CLAIMS.c.holder == self._holder
+            mine = self._mine()
             if self._touches:
                 connection.execute(update(CLAIMS).where(mine).values(expires=0.0, touched=now))
             else:
                 connection.execute(delete(CLAIMS).where(mine, CLAIMS.c.touched < now - KEPT))
                 connection.execute(update(CLAIMS).where(mine).values(expires=0.0))
         self._good_until = -1.0
+
+    def _mine(self, *which: ColumnElement[bool]) -> ColumnElement[bool]:
+        """The rows of this holder, locked in the order in which `_take` locks rows: so nobody waits in a circle."""
+        rows = select(CLAIMS.c.name).where(CLAIMS.c.holder == self._holder, *which).order_by(CLAIMS.c.name)
+        return CLAIMS.c.name.in_(rows.with_for_update().scalar_subquery())
 
     def _take(self, connection: Connection, names: list[str]) -> Taken:
         is_sqlite = self._database.url.get_backend_name() == "sqlite"
