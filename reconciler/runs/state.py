@@ -28,7 +28,7 @@ from sqlalchemy import (
     literal_column,
 )
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from reconciler.errors import SettingsError, StateError
 
@@ -140,9 +140,19 @@ class StateDatabase:
                     f"the folder of {self.url.database} cannot be made: {error.strerror}",
                     next_step="Name another place with RECONCILER_STATE_URL.",
                 ) from error
-        _TABLES.create_all(self._engine)
+        self._make_tables()
         self._made = self._identity()
         self._ready = True
+
+    def _make_tables(self) -> None:
+        """Make those that are not there. Where somebody else makes one at this very moment, look again."""
+        for _ in _TABLES.sorted_tables:
+            try:
+                _TABLES.create_all(self._engine)
+            except (OperationalError, ProgrammingError, IntegrityError):
+                continue
+            return
+        _TABLES.create_all(self._engine)
 
     def _check_file(self) -> None:
         """An SQLite file that was replaced or deleted can still be used by who has it open, and by nobody else: a pause

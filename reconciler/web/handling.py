@@ -45,6 +45,9 @@ ROUNDS = 3
 PATIENCE = 20.0
 """Seconds that an event waits for contacts which the nightly run, or another event, is writing."""
 
+LOOKS = 200
+"""How often it is looked in that time whether they are free."""
+
 REMEMBERED = 30.0
 """Seconds for which what the stored runs tell is not read again: it changes slowly, and is a brake, not a fact."""
 
@@ -273,25 +276,31 @@ class ContactHandler:
         """Do the work while nobody else writes the same contacts, from the start where they had changed."""
         await self._may_write(None)
         more: list[str] = []
-        waited, rounds = 0.0, 0
+        waits, rounds = 0, 0
         while True:
-            claims = Claims(self._database, holder=f"event {event.id}"[:200], touches=True)
-            claimed = _Claimed(claims)
             try:
-                await claimed.add(more)
-                return await work(event, claimed)
+                async with self._claimed(event) as claimed:
+                    await claimed.add(more)
+                    return await work(event, claimed)
             except _Again as again:
                 rounds += 1
                 if rounds >= ROUNDS:
                     raise _unsettled(event, "its contacts changed each time that they were looked at") from None
                 more = [*more, *again.names]
             except _Busy:
-                if waited >= PATIENCE:
+                waits += 1
+                if waits > LOOKS:
                     raise _unsettled(event, "somebody else is at work on its contacts") from None
-                waited += PATIENCE / 200
-                await self._sleep(PATIENCE / 200)
-            finally:
-                await asyncio.shield(asyncio.to_thread(claims.give_up))
+                await self._sleep(PATIENCE / LOOKS)
+
+    @asynccontextmanager
+    async def _claimed(self, event: Event) -> AsyncIterator[_Claimed]:
+        """The claims of an event while the block lasts: whoever waits afterwards holds nothing."""
+        claims = Claims(self._database, holder=f"event {event.id}"[:200], touches=True)
+        try:
+            yield _Claimed(claims)
+        finally:
+            await asyncio.shield(asyncio.to_thread(claims.give_up))
 
 
 def _unsettled(event: Event, why: str) -> StateError:

@@ -114,10 +114,10 @@ def test_what_an_action_writes() -> None:
 
 
 def test_many_at_once_never_have_the_same(url: str) -> None:
-    """Eight at once, each over its own connection, in random order: no deadlock, and no name twice."""
-    first = StateDatabase(url)
-    event(first, "first").give_up()
-    first.close()
+    """Eight at once, each over its own connection, in random order: no deadlock, and no name twice.
+
+    The first of them makes the tables, or several do.
+    """
     held: dict[str, int] = {}
     wrong: list[str] = []
     guard = threading.Lock()

@@ -144,8 +144,7 @@ class Desk:
                     store=self.store,
                     database=self.database,
                     now=self.clock.moment,
-                    sleep=self.clock.sleep,
-                    **options,
+                    **({"sleep": self.clock.sleep} | options),
                 )
             )
 
