@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.durable_cost import a_plan
 from benchmarks.intercom_simulator import simulator
 from reconciler.runs import durable
+from reconciler.runs.claims import NIGHT, Claims
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
 from reconciler.targets.intercom import IntercomTarget
@@ -37,7 +38,9 @@ def main() -> None:
         TemporaryDirectory(prefix="reconciler-bench-") as folder,
         simulator(*options, contacts=contacts) as base_url,
     ):
+        database = StateDatabase(f"sqlite:///{Path(folder, 'state.sqlite')}")
         job = durable.Job(
+            claims=Claims(database, holder=NIGHT),
             open_writer=lambda: IntercomTarget(token="bench", base_url=base_url, owned=frozenset()),
             store=PlanStore(str(Path(folder, "plans"))),
             now=lambda: datetime.now(UTC),
@@ -46,7 +49,7 @@ def main() -> None:
             max_parallel=durable.BATCH,
             process="bench",
         )
-        with durable.engine(StateDatabase(f"sqlite:///{Path(folder, 'state.sqlite')}"), job):
+        with durable.engine(database, job):
             asyncio.run(_apply(0))
         with urllib.request.urlopen(f"{base_url}/_simulator/calls") as answer:
             calls = json.load(answer)["calls"]

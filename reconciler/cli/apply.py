@@ -152,7 +152,9 @@ class _Run:
             controller.open_state(self.settings),
             holder=f"process {os.getpid()} on {socket.gethostname()}",
             store=self.store,
-            open_writer=lambda: controller.open_target(self.settings, rules),
+            open_writer=lambda: controller.open_target(
+                self.settings, rules, reserve=controller.reserve_for_service(self.settings)
+            ),
             now=terminal.now,
             max_parallel=self._max_parallel,
             progress=self._report,

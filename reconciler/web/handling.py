@@ -401,7 +401,7 @@ async def open_handler(settings: Settings) -> AsyncIterator[Handler]:
     lookup = controller.open_source(settings, rules)
     database = controller.open_state(settings)
     try:
-        async with controller.open_target(settings, rules) as target:
+        async with controller.open_target(settings, rules, own=controller.SERVICE_SHARE) as target:
             yield ContactHandler(
                 rules=rules,
                 lookup=lookup,

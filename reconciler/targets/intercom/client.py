@@ -38,6 +38,7 @@ class IntercomClient:
     transport: None opens the real one. clock: unix seconds. sleep: seconds. random: [0, 1).
     rate_limit: most calls per 10 s, under what Intercom's headers allow; None for no ceiling of ours.
     reserve: share of each window, from 0 to less than 1, that is left to other apps.
+    own: share that others are known to leave to us.
     max_in_flight: most calls in flight. How many there are is chosen from the latency and the limit; callers may start
     as many side by side as they like.
 
@@ -59,10 +60,11 @@ class IntercomClient:
         random: Callable[[], float] = _random,
         rate_limit: int | None = None,
         reserve: float = 0.0,
+        own: float = 0.0,
         max_in_flight: int = MAX_IN_FLIGHT,
         patience: Patience | None = None,
     ) -> None:
-        gate = Gate(ceiling=rate_limit, reserve=reserve, most_in_flight=max_in_flight)
+        gate = Gate(ceiling=rate_limit, reserve=reserve, own=own, most_in_flight=max_in_flight)
         self._caller = Caller(
             token=token,
             base_url=base_url,

@@ -132,16 +132,22 @@ class Gate:
 
     ceiling: most calls of ours per window, whatever the headers allow; None for no ceiling.
     reserve: share of the window's limit, from 0 to less than 1, that is left to others: no call of ours starts that
-    would take Remaining below it. most_in_flight: see flow.Width.
+    would take Remaining below it. own: share of the limit that others are known to leave to us (their reserve): calls
+    within it start as long as anything remains, whatever others are expected to take. most_in_flight: see flow.Width.
     """
 
-    def __init__(self, *, ceiling: int | None = None, reserve: float = 0.0, most_in_flight: int = 256) -> None:
+    def __init__(
+        self, *, ceiling: int | None = None, reserve: float = 0.0, own: float = 0.0, most_in_flight: int = 256
+    ) -> None:
         if not 0 <= reserve < 1:
             raise ValueError("reserve must be a share from 0 to less than 1")
+        if not 0 <= own < 1:
+            raise ValueError("own must be a share from 0 to less than 1")
         if ceiling is not None and ceiling < 1:
             raise ValueError("the ceiling must be at least 1 call per window")
         self._ceiling = math.inf if ceiling is None else ceiling
         self._reserve = reserve
+        self._own = own
         self._width = Width(most=most_in_flight)
         self._server = ServerClock()
         self._others = Neighbours()
@@ -179,7 +185,7 @@ class Gate:
             return WINDOW if self._in_flight and not self._answered else 0.0
         if now >= self._ends:
             self._begin_window(now)
-        left = min(self._left(now), self._ceiling - self._taken)
+        left = min(max(self._left(now), self._left_of_own()), self._ceiling - self._taken)
         return 0.0 if left > 0 else self._ends - now
 
     def start(self, now: float) -> None:
@@ -233,6 +239,10 @@ class Gate:
         """
         unseen = self._others.rate * (max(0.0, now - self._seen_at) + self._width.latency)
         return self._remaining - self._in_flight - self._left_to_others - math.ceil(unseen)
+
+    def _left_of_own(self) -> int:
+        """Calls of our own share that may start now. Where others took them all the same, one answer of 429 says so."""
+        return min(int((self._limit or 0) * self._own) - self._taken, self._remaining - self._in_flight)
 
     def _count_unseen(self) -> None:
         self._remaining -= 1

@@ -85,10 +85,10 @@ class IntercomTarget(IntercomReader):
 
     token, base_url: whose workspace, and where. owned: as for IntercomReader. transport: None opens the real one.
     clock: unix seconds. sleep: seconds. random: [0, 1). rate_limit: most calls per 10 s, under what Intercom's headers
-    allow; None for no ceiling. reserve: share of each window that is left to other apps. max_in_flight: most calls in
-    flight; the caller may execute as many actions side by side as it likes. restore_archived: whether a create that
-    meets the member's own archived contact brings it back; else it fails, and says so. snapshot_by: as for
-    IntercomReader.
+    allow; None for no ceiling. reserve: share of each window that is left to other apps. own: share that they leave to
+    us. max_in_flight: most calls in flight; the caller may execute as many actions side by side as it likes.
+    restore_archived: whether a create that meets the member's own archived contact brings it back; else it fails, and
+    says so. snapshot_by: as for IntercomReader.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class IntercomTarget(IntercomReader):
         random: Callable[[], float] = _random,
         rate_limit: int | None = None,
         reserve: float = 0.0,
+        own: float = 0.0,
         max_in_flight: int = MAX_IN_FLIGHT,
         patience: Patience | None = None,
         restore_archived: bool = True,
@@ -117,6 +118,7 @@ class IntercomTarget(IntercomReader):
             random=random,
             rate_limit=rate_limit,
             reserve=reserve,
+            own=own,
             max_in_flight=max_in_flight,
             patience=patience,
         )
