@@ -25,8 +25,8 @@ from reconciler.simulator import build_app
 from reconciler.targets.intercom import IntercomTarget
 from reconciler.web.events import Event, Handled
 from tests.support.asked import Asked
-from tests.web.desk import ANN, ANNS, LEAD, Desk, conversation, message, open_desk, tag
-from tests.web.turns import Party, Turns
+from tests.web.handling.desk import ANN, ANNS, LEAD, Desk, conversation, message, open_desk, tag
+from tests.web.handling.turns import Party, Turns
 
 STEPS = 6
 

@@ -16,7 +16,7 @@ from reconciler.errors import Paused
 from reconciler.simulator import Call
 from reconciler.web.notes import REASONS, TEXTS, marker_of, note
 from tests.support.builders import default_rules, make_member
-from tests.web.desk import ANN, ANNS, BOB, BOBS, LEAD, MEMBERS, Desk, conversation, message, open_desk, tag
+from tests.web.handling.desk import ANN, ANNS, BOB, BOBS, LEAD, MEMBERS, Desk, conversation, message, open_desk, tag
 
 RIGHT = (ANNS, BOBS)
 DRIFTED = ANNS | {"phone": "(617) 555-0123", "name": "Ann Old"}

@@ -23,7 +23,7 @@ from reconciler.simulator import Call, build_app
 from reconciler.simulator.faults import Fault
 from reconciler.web.events import Event
 from tests.support.campaign import NIGHTLY
-from tests.web.desk import ANNS, BOBS, LEAD, Desk, conversation, message, open_desk, tag
+from tests.web.handling.desk import ANNS, BOBS, LEAD, Desk, conversation, message, open_desk, tag
 
 SCENES: dict[str, tuple[tuple[dict[str, Any], ...], Event]] = {
     "tag": ((LEAD, conversation("l1", number="1001")), tag(event_id="notif-t")),
