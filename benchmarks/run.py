@@ -27,8 +27,9 @@ MODULES = (
     "night_calls",
     "durable_cost",
     "apply_rate",
+    "webhook_latency",
 )
-"""Each in a process of its own: how fast Intercom is called, and what durability costs."""
+"""Each in a process of its own: how fast Intercom is called, what durability costs, how long an agent waits."""
 
 ROUNDS = 5
 SMALL, LARGE = 20_000, 200_000

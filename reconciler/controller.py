@@ -285,8 +285,13 @@ async def ask_about_conversations(world: World, reader: Reader | Finder, progres
 
 def recall(store: PlanStore, *, at: datetime) -> History:
     """What the runs did whose outcomes were stored in the last days before `at`."""
+    return history_of(past_runs(store, at=at))
+
+
+def past_runs(store: PlanStore, *, at: datetime) -> tuple[PastRun, ...]:
+    """The runs whose outcomes were stored in the last days before `at`, oldest first."""
     runs = store.outcomes_since(at - REMEMBERED)
-    return history_of(PastRun(run, takes_back=_takes_back(store.plan_of(run))) for run in runs)
+    return tuple(PastRun(run, takes_back=_takes_back(store.plan_of(run))) for run in runs)
 
 
 def _takes_back(plan: Plan | None) -> bool:

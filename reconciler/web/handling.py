@@ -13,11 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-import msgspec
-
 from reconciler import controller
 from reconciler.core.actions import Action, Outcome
-from reconciler.core.history import NO_HISTORY, History
 from reconciler.core.model import Contact, Workspace
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules
@@ -34,6 +31,7 @@ from reconciler.settings import Settings
 from reconciler.sources import LookUp
 from reconciler.targets.intercom import IntercomTarget
 from reconciler.web.events import Event, Handled, Handler
+from reconciler.web.memory import Memory
 from reconciler.web.notes import marker_of, note
 from reconciler.web.tagged import TAG, TAGGED, Refusal, Tagged, check_tagged, left_as_it_is
 
@@ -48,19 +46,9 @@ PATIENCE = 20.0
 LOOKS = 200
 """How often it is looked in that time whether they are free."""
 
-REMEMBERED = 30.0
-"""Seconds for which what the stored runs tell is not read again: it changes slowly, and is a brake, not a fact."""
-
 
 class _Busy(Exception):
     """Somebody else has claimed what this event may write."""
-
-
-class Memory(msgspec.Struct, frozen=True):
-    """What stored plans and outcomes tell: the last days, and how many contacts the workspace had."""
-
-    history: History = NO_HISTORY
-    live: int = 0
 
 
 class ContactHandler:
@@ -92,7 +80,15 @@ class ContactHandler:
         self._now = now
         self._sleep = sleep
         self._workspace: Workspace | None = None
-        self._memory: tuple[datetime, Memory] | None = None
+        self._memory = Memory(store, now=now)
+
+    async def warm(self) -> None:
+        """Read what every event needs, so that the first one does not wait for it. Raises PlanError."""
+        await self._memory.recall()
+
+    async def close(self) -> None:
+        """End what is under way beside the events."""
+        await self._memory.close()
 
     async def handle(self, event: Event) -> Handled:
         """Do what the event asks for. Raises ReconcilerError where it should be tried again later."""
@@ -194,7 +190,7 @@ class ContactHandler:
 
         Raises Paused, and TargetError for what is to be tried again; `_Again` where contacts have to be read anew.
         """
-        memory = await self._recall()
+        memory = await self._memory.recall()
         workspace = await self._whose()
         made = plan_for(
             world,
@@ -223,6 +219,7 @@ class ContactHandler:
             now=self._now,
             stop=lambda: claimed.reason_to_stop() or self._pause_reason(),
         )
+        self._memory.add(made, outcomes)
         await self._look_at(made, outcomes, claimed)
         return made, outcomes
 
@@ -257,18 +254,6 @@ class ContactHandler:
         if self._workspace is None:
             self._workspace = await self._target.workspace()
         return self._workspace
-
-    async def _recall(self) -> Memory:
-        """What the stored runs tell, at most some seconds old."""
-        at = self._now()
-        if self._memory is None or (at - self._memory[0]).total_seconds() >= REMEMBERED:
-            self._memory = (at, await asyncio.to_thread(self._read_memory, at))
-        return self._memory[1]
-
-    def _read_memory(self, at: datetime) -> Memory:
-        known = self._store.last_good(target="contacts")
-        live = 0 if known is None else known.inputs.contacts.count or 0
-        return Memory(controller.recall(self._store, at=at), live)
 
     # --- claims -----------------------------------------------------------------------------------------------------
 
@@ -395,14 +380,14 @@ def _refused(contact: Contact, number: str, made: Plan, outcomes: tuple[Outcome,
 async def open_handler(settings: Settings) -> AsyncIterator[Handler]:
     """The handler that the settings describe, over its own connections, while the block lasts.
 
-    Raises SettingsError or RulesError.
+    Raises SettingsError, RulesError, or PlanError where the stored records cannot be read.
     """
     rules = controller.read_rules(settings.rules)
     lookup = controller.open_source(settings, rules)
     database = controller.open_state(settings)
     try:
         async with controller.open_target(settings, rules, own=controller.SERVICE_SHARE) as target:
-            yield ContactHandler(
+            handler = ContactHandler(
                 rules=rules,
                 lookup=lookup,
                 target=target,
@@ -411,5 +396,10 @@ async def open_handler(settings: Settings) -> AsyncIterator[Handler]:
                 now=lambda: datetime.now(UTC),
                 paused=settings.paused,
             )
+            await handler.warm()
+            try:
+                yield handler
+            finally:
+                await handler.close()
     finally:
         database.close()

@@ -224,6 +224,18 @@ def test_a_limit_holds_a_tag(tmp_path: Path) -> None:
     assert desk.contact("l1")["role"] == "lead"
 
 
+def test_the_limit_of_a_week_counts_what_events_did(tmp_path: Path) -> None:
+    """Each event plans alone; what the ones before it archived stands all the same, in this process and the next."""
+    rules = default_rules()
+    limits = msgspec.structs.replace(rules.limits, archive=msgspec.structs.replace(rules.limits.archive, per_week=1))
+    twins = (LEAD | {"email": "ann@example.org"}, LEAD | {"id": "l2", "email": "bob@example.org"})
+    rules = msgspec.structs.replace(rules, limits=limits)
+    desk = open_desk(tmp_path, *RIGHT, *twins, rules=rules)
+    assert [one.result for one in desk.handle(message("l1"), message("l2"))] == ["reconciled", "refused"]
+    assert [one.result for one in desk.handle(message("l2"))] == ["refused"]
+    assert desk.contact("l2")["_state"] == "live"
+
+
 def test_other_tags_are_none_of_our_business(tmp_path: Path) -> None:
     """The conversation's own tags say whether ours is there."""
     desk = open_desk(tmp_path, LEAD, conversation("l1", number="1001", tagged=False))
