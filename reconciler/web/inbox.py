@@ -79,7 +79,7 @@ class DurableInbox:
             queue_name=QUEUE,
             workflow_id=workflow_of(event.id),
             workflow_id_reuse_policy="reject",
-            queue_partition_key=partition_key(event),
+            queue_partition_key=partition_key(event.contact, event.conversation),
             application_name=APPLICATION,
         )
         waiting = Waiting(event, self._now())
@@ -117,9 +117,9 @@ def coalescing_key(event: Event) -> str:
     """
     if event.topic == TAG_TOPIC:
         return f"tag {event.conversation} {event.tag or ''} {event.contact}"
-    return f"message {partition_key(event)}"
+    return f"message {partition_key(event.contact, event.conversation)}"
 
 
-def partition_key(event: Event) -> str:
+def partition_key(contact: str, conversation: str) -> str:
     """Events of one key are handled one after the other: the contact, or the conversation where none was named."""
-    return f"contact {event.contact}" if event.contact else f"conversation {event.conversation}"
+    return f"contact {contact}" if contact else f"conversation {conversation}"

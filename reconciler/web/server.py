@@ -61,13 +61,17 @@ class PatientProtocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """Stops at SIGTERM and SIGINT, and says which it was; the process goes on and tidies up."""
+    """Stops at SIGTERM and SIGINT, and says which it was; the process goes on and tidies up.
 
-    def __init__(self, app: ASGIApp, *, protocol: type[PatientProtocol] = PatientProtocol) -> None:
+    head_seconds: how long the head of a request may take.
+    """
+
+    def __init__(self, app: ASGIApp, *, head_seconds: float = READ_SECONDS) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=protocol,
+                # uvicorn makes one for each connection, by its class alone.
+                http=type("PatientProtocol", (PatientProtocol,), {"seconds": head_seconds}),
                 ws="none",
                 lifespan="off",
                 access_log=False,

@@ -9,7 +9,7 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from random import SystemRandom
 
@@ -21,6 +21,7 @@ from reconciler.runs.pause import PauseSwitch
 from reconciler.runs.state import StateDatabase
 from reconciler.settings import Secret
 from reconciler.web.app import Web, build_app
+from reconciler.web.body import READ_SECONDS
 from reconciler.web.engine import AT_ONCE, Upkeep, running
 from reconciler.web.events import Handler
 from reconciler.web.inbox import MAX_WAITING, DurableInbox
@@ -52,6 +53,7 @@ class Service:
 
     workspace: asks Intercom for the id of our workspace. secrets, api_token: as in `Web`. is_paused: whether a setting
     pauses all writing. delays: as in `Work`. max_waiting: events in the queue. at_once: events handled side by side.
+    read_seconds: how long the head of a request may take, and its body.
     """
 
     database: StateDatabase
@@ -64,6 +66,7 @@ class Service:
     delays: tuple[float, ...] = DELAYS
     max_waiting: int = MAX_WAITING
     at_once: int = AT_ONCE
+    read_seconds: float = READ_SECONDS
     now: Callable[[], float] = time.time
 
     def run(self, *, host: str, port: int, ready: Callable[[str], object]) -> int:
@@ -71,7 +74,7 @@ class Service:
 
         Raises OSError where the port is taken, StateError where the database cannot be used or was lost.
         """
-        with listen(host, port) as listening:
+        with listen(host, port) as listening, closing(self.database):
             return asyncio.run(self._run(listening, lambda: ready(url_of(host, listening))))
 
     async def _run(self, listening: socket.socket, ready: Callable[[], object]) -> int:
@@ -124,8 +127,10 @@ class _Life:
                     is_paused=self._is_paused,
                     metrics=self._metrics,
                     now=service.now,
+                    read_seconds=service.read_seconds,
                 )
-            )
+            ),
+            head_seconds=service.read_seconds,
         )
 
     @asynccontextmanager
