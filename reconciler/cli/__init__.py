@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "undo": ("reconciler.cli.undo:command", "Make a plan that takes back what was applied."),
     "rehearse": ("reconciler.cli.rehearse:command", "Apply a plan to a copy, and plan again."),
     "doctor": ("reconciler.cli.doctor:command", "Look at everything a person on call would."),
+    "verify": ("reconciler.cli.verify:command", "Prove that no stored plan or outcome was touched."),
     "pause": ("reconciler.cli.pause:pause", "Stop all writing, at once."),
     "resume": ("reconciler.cli.pause:resume", "Allow writing again."),
     "serve": ("reconciler.cli.serve:command", "Serve the webhook that Intercom calls."),

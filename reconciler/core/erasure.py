@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any, TypeAlias
@@ -39,6 +40,7 @@ _INPUTS = "inputs"
 """The digests over all that was read. They go with the first value that goes, so that the digest of the record, which
 stays in the chain, covers 256 bits that nobody knows any more, and cannot be used to try values either."""
 _READ = ("members", "positions", "contacts")
+_END = re.compile(r' "previous": (?:null|"(sha256:[0-9a-f]{64})"), "digest": "(sha256:[0-9a-f]{64})"\}')
 _HEADING = '{"format": '
 _OPENING = f'{_HEADING}"{FORMAT}"'.encode()
 
@@ -171,6 +173,15 @@ def as_record(erased: Erased) -> bytes:
         is_last = not isinstance(erased.lines[place + 1], Item)
         text.append(_json(whole) + ("" if is_last else ","))
     return "\n".join(text).encode()
+
+
+def previous_of(erased: Erased) -> str | None:
+    """The digest of the record before it. Raises ValueError where the end of the record is not in its form."""
+    end = "".join(line for line in erased.lines[-2:] if isinstance(line, str))
+    found = _END.fullmatch(end)
+    if found is None or found[2] != erased.record_digest:
+        raise ValueError("the record does not end as records do")
+    return found[1]
 
 
 def _line(line: str) -> Line:

@@ -81,7 +81,7 @@ class Ledger:
                 next_step="Find out which process stores so many, then run this again.",
             )
         for digest in sorted(tried - {sealed.digest_of(data)}):
-            self._objects.remove(_part_path(digest))
+            self._objects.remove(part_path(digest))
             self._objects.remove(keys_path(digest))
 
     def has(self, name: str) -> bool:
@@ -98,7 +98,7 @@ class Ledger:
         """Make a record the next after that link; None where another record is."""
         digest = sealed.digest_of(data)
         lines = erasure.lines_of(data)
-        self._objects.create(_part_path(digest), data)
+        self._objects.create(part_path(digest), data)
         link = Link(
             number=1 if after is None else after.number + 1,
             record=name,
@@ -122,7 +122,7 @@ class Ledger:
 
     def _complete(self, link: Link) -> None:
         """The third step, for a writer who may have died before it."""
-        data = self._objects.find(_part_path(link.record_digest))
+        data = self._objects.find(part_path(link.record_digest))
         if data is not None:
             self._put(link, data)
         elif not self._objects.exists(link.record):
@@ -134,7 +134,7 @@ class Ledger:
     def _put(self, link: Link, data: bytes) -> None:
         if not self._objects.create(link.record, data):
             raise taken(self._objects.path_of(link.record))
-        self._objects.remove(_part_path(link.record_digest))
+        self._objects.remove(part_path(link.record_digest))
 
     def _link(self, name: str) -> Link:
         path = f"{FOLDER}/{name}"
@@ -187,5 +187,6 @@ def _part(digest: str) -> str:
     return f"{digest.removeprefix('sha256:')}.part"
 
 
-def _part_path(digest: str) -> str:
+def part_path(digest: str) -> str:
+    """Where the bytes of a record stand before they have its name."""
     return f"{FOLDER}/{_part(digest)}"

@@ -22,6 +22,7 @@ from reconciler.core.ceilings import CEILINGS
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.errors import PlanError, PlanUnreadable
+from reconciler.runs.audit import Audit, audit
 from reconciler.runs.ledger import PLAN_ID, RECORD, Ledger, damaged, in_order, taken
 from reconciler.runs.objects import MOST_BYTES, open_objects, too_large, trouble
 
@@ -144,6 +145,10 @@ class PlanStore:
         if not sealed.is_whole(data) or sealed.digest_of(data) != newest.record_digest:
             raise damaged(self._place.path_of(newest.record))
         return newest.record_digest
+
+    def verify(self, *, head: str | None = None) -> Audit:
+        """Walk the chain of all records (runs/audit.py). `head` is one that was noted earlier."""
+        return audit(self._place, head=head)
 
     def last_good(self, *, target: str | None = None) -> Plan | None:
         """The newest plan that might be applied and met every source guard (of this target, where one is named).
