@@ -19,21 +19,22 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from reconciler import __version__
-from reconciler.core.actions import Outcome
+from reconciler.core.actions import Do, Outcome
+from reconciler.core.approval import Approval, command, counts_of, unapproved
 from reconciler.core.history import REMEMBERED, History, PastRun, history_of
 from reconciler.core.limits import Accepted, LastGood
 from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Progress, SourceData
 from reconciler.core.outcome import RunOutcome
-from reconciler.core.plan import Plan
-from reconciler.core.planner import Context, Scope, archive_candidates, make_plan, with_rules_only
+from reconciler.core.plan import Plan, digest_of, encode
+from reconciler.core.planner import Context, Scope, archive_candidates, make_plan, timestamp, with_rules_only
 from reconciler.core.rules import Rules
 from reconciler.core.rules_loader import parse_mappings_json, parse_rules, with_mappings
 from reconciler.core.snapshot import index
 from reconciler.core.undo import takes_back, undo_plan
 from reconciler.core.unknown import unknown_numbers
 from reconciler.core.world import World, build_world
-from reconciler.errors import Paused, Problem, RulesError, UnknownMember
-from reconciler.runs.apply import Stop, apply_plan
+from reconciler.errors import Paused, PlanRefused, Problem, RulesError, UnknownMember
+from reconciler.runs.apply import Stop, apply_plan, check_runnable
 from reconciler.runs.caution import Caution
 from reconciler.runs.claims import NIGHT, Claims
 from reconciler.runs.lock import Lease
@@ -242,6 +243,59 @@ def _why_close(made: Plan, *, at: datetime) -> str | None:
     if at >= datetime.fromisoformat(made.expires_at):
         return f"the run was interrupted, and its plan has expired at {made.expires_at}"
     return None
+
+
+def approve(
+    made: Plan, *, store: PlanStore, by: str, classes: Mapping[Do, int], reason: str, now: Callable[[], datetime]
+) -> Approval:
+    """A person's consent to all actions of these classes, stored in the chain.
+
+    Raises PlanRefused where the plan may not be applied, or was, or has another number of such actions.
+    """
+    at = now()
+    check_runnable(made, at=at)
+    if store.has_outcome(made.id):
+        raise PlanRefused(
+            f"plan {made.id} was applied already", next_step=f"See it with `reconcile show {made.id}`; make a new one."
+        )
+    counts = counts_of(made)
+    wrong = [f"{counts.get(do, 0)} to {do}, not {number}" for do, number in classes.items() if counts.get(do) != number]
+    if wrong:
+        raise PlanRefused(
+            f"plan {made.id} has {', '.join(wrong)}",
+            next_step=f"Read it with `reconcile show {made.id}`, then approve the number that it has.",
+        )
+    store.put_plan(made)
+    given = Approval(
+        plan=made.id,
+        plan_digest=digest_of(encode(made)),
+        by=by,
+        approved_at=timestamp(at),
+        expires_at=made.expires_at,
+        classes={str(do): number for do, number in classes.items()},
+        reason=reason,
+    )
+    store.put_approval(given)
+    return given
+
+
+def approvals_wanting(made: Plan, *, store: PlanStore, needed: Sequence[Do], at: datetime) -> dict[Do, str]:
+    """The classes of this plan that are held for want of an approval, each with the sentence that says so.
+
+    Raises PlanRefused where nothing of the plan could run: it would be used up, and could be approved no more; and
+    where the plan was edited after it was approved.
+    """
+    wanting = unapproved(made, store.approvals_of(made.id), needed=needed, at=at)
+    held = made.held({str(do): says for do, says in wanting.items()})
+    if wanting and len(held) == len(made.actions):
+        counts = counts_of(made)
+        raise PlanRefused(
+            f"nothing of plan {made.id} may run: " + "; ".join(says for says in wanting.values()),
+            next_step=f"Read it with `reconcile show {made.id}`, then "
+            + command(made, {do: counts[do] for do in wanting})
+            + ".",
+        )
+    return wanting
 
 
 def undo(

@@ -20,7 +20,7 @@ import msgspec
 from reconciler import errors
 from reconciler.cli import COMMANDS, reconcile
 from reconciler.controller import read_rules
-from reconciler.core import actions, model, plan, rules, seen
+from reconciler.core import actions, approval, link, model, plan, rules, seen
 from reconciler.core import outcome as outcome_file
 from reconciler.core.findings import RULE_IDS
 from reconciler.core.rules_checks import COLUMNS
@@ -227,7 +227,7 @@ def _exit_codes() -> Iterator[str]:
 
 
 def _files() -> Iterator[str]:
-    yield "Both are valid JSON with one action, finding or outcome a line, and end with a digest over all before it."
+    yield "All are valid JSON with one action, finding or outcome a line, and end with a digest over all before it."
     yield "A file that is not, byte for byte, what was written is refused. Times are UTC, ISO 8601 to the second.\n"
     for title, module, name in (
         (f"The plan, `{plan.FORMAT}`", plan, "Plan"),
@@ -245,6 +245,8 @@ def _files() -> Iterator[str]:
         (f"The outcome, `{outcome_file.FORMAT}`", outcome_file, "RunOutcome"),
         ("`summary` of an outcome", outcome_file, "Counts"),
         ("`outcomes`", actions, "Outcome"),
+        (f"The approval, `{approval.FORMAT}`", approval, "Approval"),
+        (f"The links of the chain, `chain/NUMBER.json`, `{link.FORMAT}`", link, "Link"),
     ):
         yield f"## {title}\n"
         yield inspect.cleandoc(getattr(module, name).__doc__ or "").replace(" (design §4.5)", "") + "\n"
@@ -263,7 +265,7 @@ def _fields(module: ModuleType, name: str) -> Iterator[tuple[str, str, str]]:
         yield f"`{shown}`", _type(value, schema), said
 
 
-_WHOLE_FILES = ("Plan", "RunOutcome")
+_WHOLE_FILES = ("Plan", "RunOutcome", "Approval", "Link")
 
 _SEALED = {
     "format": "What kind of file this is; another release may refuse it.",
@@ -391,6 +393,13 @@ SAID_HERE: dict[str, dict[str, str]] = {
         "finished_at": "When it ended.",
         "summary": "See below.",
     },
+    "Approval": {
+        **_SEALED,
+        "plan": "Id of the plan.",
+        "approved_at": "When it was given.",
+        "reason": "Why, in the approver's words.",
+    },
+    "Link": _SEALED,
     "Counts": {
         "done": "The contact is as the action wanted it.",
         "stale": "It no longer matched `expect`; nothing was sent.",

@@ -21,6 +21,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("reconciler.cli.plan:command", "Compare both sides, store a plan and show it."),
     "apply": ("reconciler.cli.apply:command", "Carry out a plan, exactly as it is written."),
+    "approve": ("reconciler.cli.approve:command", "Agree to what limits.yaml wants a person's consent for."),
     "show": ("reconciler.cli.show:command", "Show a stored plan in any format."),
     "export": ("reconciler.cli.export:command", "Write a plan for a spreadsheet, or without personal data."),
     "diff": ("reconciler.cli.diff:command", "Compare two plans: new, resolved, persistent, flapping."),

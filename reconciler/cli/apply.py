@@ -148,6 +148,7 @@ class _Run:
         """Nobody else applies while the block lasts, and whatever is begun is recorded."""
         rules = controller.read_rules(self.settings.rules)
         self._caution = Caution(rules.limits.canary if self._canary else (), rules.limits.error_budget)
+        self._needed = rules.limits.approval
         with controller.allowed_to_write(
             controller.open_state(self.settings),
             holder=f"process {os.getpid()} on {socket.gethostname()}",
@@ -174,8 +175,7 @@ class _Run:
         """Apply a plan, show what became of it, and say so by the exit code."""
         if made.id not in self._settled:
             applied = not self.store.has_outcome(made.id)
-            caution = msgspec.structs.replace(self._caution, in_bulk=controller.goes_in_bulk(made, self.settings))
-            applied = applied and self._await(controller.apply_durably(made, caution=caution))
+            applied = applied and self._await(controller.apply_durably(made, caution=self._caution_for(made)))
             if not applied:
                 click.echo(f"Plan {made.id} was applied already. Nothing was written.", err=True)
                 return ExitCode.DONE
@@ -185,6 +185,17 @@ class _Run:
         code = exit_code(run, self._stopping)
         self.night = night_of(run, exit_code=code)
         return code
+
+    def _caution_for(self, made: Plan) -> Caution:
+        """How this plan is carried out: in bulk where that is set, and without the classes that nobody approved."""
+        wanting = controller.approvals_wanting(made, store=self.store, needed=self._needed, at=terminal.now())
+        for says in wanting.values():
+            click.echo(f"Held: {says}", err=True)
+        return msgspec.structs.replace(
+            self._caution,
+            in_bulk=controller.goes_in_bulk(made, self.settings),
+            unapproved={str(do): says for do, says in wanting.items()},
+        )
 
     def tell(self, code: int, error: Exception | None = None) -> None:
         """Tell those who are to hear of it how this ended."""

@@ -6,6 +6,8 @@ that their order is beyond doubt and only one writer gets a number. Sealed like 
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from reconciler.core import sealed
@@ -63,6 +65,11 @@ def encode(link: Link) -> bytes:
         follows=link.follows,
     )
     return sealed.seal(sealed.header(header, on_first_line=len(_Header.__struct_fields__)), previous=link.previous)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a link."""
+    return msgspec.json.schema(_Document)
 
 
 def decode(data: bytes, *, where: str) -> Link:

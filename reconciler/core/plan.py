@@ -6,6 +6,8 @@ that it found in them, so an unknown field, a changed byte, other white space or
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -114,11 +116,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seen: tuple[Seen, ...] = ()
     """What was decided on, of those whom this plan is about."""
 
-    def held(self) -> dict[str, str]:
+    def held(self, unapproved: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
         """Ids of the actions that may not run, each with the reason: its class is over its limit, or it waits
         for an action that is held.
+
+        `unapproved`: classes that wait for an approval when the plan is applied, each with the sentence that says so.
         """
-        over = {check.limit: check.says for check in self.limits if not check.ok}
+        over = {**unapproved, **{check.limit: check.says for check in self.limits if not check.ok}}
         reasons = {action.id: over[action.do] for action in self.actions if action.do in over}
         waiting = bool(reasons)
         while waiting:

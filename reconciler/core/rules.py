@@ -11,6 +11,8 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from reconciler.core.actions import Do
+
 MemberField: TypeAlias = Literal[
     "member_number",
     "first_name",
@@ -265,6 +267,8 @@ class Limits(RuleFile, frozen=True):
     plan_lifetime_hours: Annotated[float, Meta(gt=0)] = 24
     canary: tuple[Count, ...] = (10, 100)
     error_budget: ErrorBudget = ErrorBudget()
+    approval: tuple[Do, ...] = ()
+    """Classes of actions that `apply` holds until somebody has approved them (`reconcile approve`)."""
 
 
 # all of them

@@ -222,7 +222,7 @@ class Run:
         self._claims = claims
         self._made_at = _time(plan.created_at, plan=plan)
         self._read_at = _time(plan.inputs.contacts.read_at or plan.created_at, plan=plan)
-        self._held = plan.held()
+        self._held = plan.held(caution.unapproved)
         self._actions = {action.id: action for action in plan.actions}
         self._waits = _waits(plan.actions)
         self._unknown_in_a_row = 0

@@ -25,6 +25,8 @@ class Caution(msgspec.Struct, frozen=True):
     budget: ErrorBudget | None = None
     in_bulk: bool = False
     """Whether plain updates go together after the canary, by a writer that can (`targets.BulkWriter`)."""
+    unapproved: dict[str, str] = {}
+    """Classes of actions that wait for an approval, each with the sentence that says so: they are held."""
 
     def why_stop(self, outcomes: Iterable[Outcome], *, batch_over: bool) -> str | None:
         """Why nothing more may be begun after these, in one sentence; None where the budget is kept (`ErrorBudget`)."""

@@ -14,10 +14,12 @@ from typing import TypeVar
 
 import msgspec
 
+from reconciler.core import approval as approval_file
 from reconciler.core import outcome as outcome_file
 from reconciler.core import plan as plan_file
 from reconciler.core import sealed
 from reconciler.core.actions import KINDS, Outcome
+from reconciler.core.approval import Approval
 from reconciler.core.ceilings import CEILINGS
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
@@ -35,7 +37,7 @@ _NEWEST_SHOWN = 5
 _LONGEST_RUN = timedelta(hours=CEILINGS["plan_lifetime_hours"], days=1)
 """From the making of a plan to the end of its run."""
 
-_Record = TypeVar("_Record", Plan, RunOutcome)
+_Record = TypeVar("_Record", Plan, RunOutcome, Approval)
 
 
 class PlanStore:
@@ -109,6 +111,24 @@ class PlanStore:
             return name
         self._append(name, lambda previous: outcome_file.encode(msgspec.structs.replace(run, previous=previous)))
         return name
+
+    def put_approval(self, approval: Approval) -> str:
+        """Store an approval of a plan that is stored here, and return its name, `ID.approval-HASH.json`."""
+        name = approval_file.name_of(approval)
+        self._append(name, lambda previous: approval_file.encode(msgspec.structs.replace(approval, previous=previous)))
+        return name
+
+    def approvals_of(self, plan_id: str) -> tuple[Approval, ...]:
+        """The approvals of a plan, in the order of their names. A file that is not in the chain is none.
+
+        Raises PlanUnreadable for one that was changed or cut.
+        """
+        names = [name for name in self._records() if name.startswith(f"{_safe(plan_id)}.approval-")]
+        return tuple(
+            self._decoded(name, approval_file.decode, id_of=lambda approval: approval.plan)
+            for name in names
+            if self._ledger.has(name)
+        )
 
     def get_outcome(self, ref: str) -> RunOutcome:
         """The outcome of the plan that `ref` means, or the one in the file at that path; raises as `get_plan` does."""
