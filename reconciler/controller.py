@@ -25,7 +25,7 @@ from reconciler.core.history import REMEMBERED, History, PastRun, history_of
 from reconciler.core.limits import Accepted, LastGood
 from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Progress, SourceData
 from reconciler.core.outcome import RunOutcome
-from reconciler.core.plan import Plan, digest_of, encode
+from reconciler.core.plan import Plan, digest_of, encode, is_erased
 from reconciler.core.planner import Context, Scope, archive_candidates, make_plan, timestamp, with_rules_only
 from reconciler.core.rules import Rules
 from reconciler.core.rules_loader import parse_mappings_json, parse_rules, with_mappings
@@ -303,6 +303,11 @@ def undo(
 ) -> Plan:
     """A plan that takes back what was done of another, stored like any plan."""
     at = now()
+    if is_erased(made):
+        raise PlanRefused(
+            f"personal data was taken out of plan {made.id}: what it wrote cannot be taken back",
+            next_step="Look at the contacts in Intercom; what the source says of them is in the next plan.",
+        )
     taken_back = undo_plan(
         made,
         run,
@@ -450,6 +455,13 @@ def reserve_for_service(settings: Settings) -> float:
     Who signs webhooks for us has set INTERCOM_CLIENT_SECRET, and without it the service does not start.
     """
     return SERVICE_SHARE if settings.intercom_client_secrets else 0.0
+
+
+def erase_old(store: PlanStore, settings: Settings, *, now: Callable[[], datetime]) -> tuple[str, ...]:
+    """Take personal data out of what is older than RECONCILER_PLAN_RETENTION; the names of the records changed."""
+    if settings.plan_retention is None:
+        return ()
+    return store.erase_old(before=now() - settings.plan_retention)
 
 
 def open_state(settings: Settings) -> StateDatabase:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
@@ -67,6 +68,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("RECONCILER_RULES", "the folder of the rules", "rules"),
     Setting("RECONCILER_PLANS", "where plans are kept: a folder, or s3://BUCKET/PREFIX", "plans"),
+    Setting("RECONCILER_PLAN_RETENTION", "days after which personal data is taken out of stored plans, e.g. 400d"),
     Setting("AWS_*", "credentials, region and AWS_ENDPOINT_URL of the S3 bucket, by their usual names", secret=True),
     Setting("RECONCILER_STATE_URL", "where runs keep their state: sqlite:///FILE or postgresql://…", secret=True),
     Setting("RECONCILER_API_TOKEN", "the token that callers of the web service's own endpoints present", secret=True),
@@ -75,6 +77,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("RECONCILER_HEARTBEAT_URL", "fetched (GET) after an `apply` that ended with 0", secret=True),
     Setting("RECONCILER_PAUSED", "true: nothing is written to Intercom, whatever `resume` says", "false"),
 )
+
+SHORTEST_RETENTION = 14
+"""Days. Plans of the last week are the memory of the limits (core/history.py), and must be whole to be undone."""
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _AWS = "AWS_"
@@ -166,6 +171,8 @@ class Settings:
     """Where `source_chosen` is None: one line for each variable that is not set."""
     rules: Path
     plans: str
+    plan_retention: timedelta | None
+    """How long personal data stays in stored plans; None: for ever."""
     aws: Mapping[str, Secret]
     """The AWS_* variables, for the store of plans: .env must count for them too."""
     state_url: Secret | None
@@ -265,6 +272,7 @@ def read_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> tuple[S
         source_missing=missing,
         rules=Path(read.text("RECONCILER_RULES") or ""),
         plans=read.shaped("RECONCILER_PLANS", r"(?!\w+://).+|s3://[^/\s]+\S*", "a folder, or s3://BUCKET/PREFIX") or "",
+        plan_retention=read.days("RECONCILER_PLAN_RETENTION", least=SHORTEST_RETENTION),
         aws=MappingProxyType({name: Secret(value) for name, value in read.starting_with(_AWS)}),
         state_url=read.secret(
             "RECONCILER_STATE_URL",
@@ -375,6 +383,12 @@ class _Values:
         except ValueError:
             self._wrong(name, "a day as in 2026-11-24")
             return None
+    def days(self, name: str, *, least: int) -> timedelta | None:
+        text = self.shaped(name, r"[1-9][0-9]{0,4}d", f"a number of days of at least {least}, e.g. 400d")
+        if text is None or int(text[:-1]) >= least:
+            return None if text is None else timedelta(days=int(text[:-1]))
+        self._wrong(name, f"a number of days of at least {least}, e.g. 400d")
+        return None
 
     def flag(self, name: str) -> bool:
         text = (self.text(name) or "").lower()

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rehearse": ("reconciler.cli.rehearse:command", "Apply a plan to a copy, and plan again."),
     "doctor": ("reconciler.cli.doctor:command", "Look at everything a person on call would."),
     "verify": ("reconciler.cli.verify:command", "Prove that no stored plan or outcome was touched."),
+    "erase": ("reconciler.cli.erase:command", "Take personal data out of stored plans, for good."),
     "pause": ("reconciler.cli.pause:pause", "Stop all writing, at once."),
     "resume": ("reconciler.cli.pause:resume", "Allow writing again."),
     "serve": ("reconciler.cli.serve:command", "Serve the webhook that Intercom calls."),

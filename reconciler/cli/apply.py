@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from reconciler import controller
-from reconciler.cli import terminal
+from reconciler.cli import show_error, terminal
 from reconciler.cli.options import Asked, planning_options
 from reconciler.cli.plan import exit_code as plan_exit_code
 from reconciler.cli.plan import make
@@ -89,6 +89,7 @@ def command(
         run.tell(error.exit_code if isinstance(error, ReconcilerError) else ExitCode.ERROR, error)
         raise
     run.tell(code)
+    run.erase_old()
     return code
 
 
@@ -196,6 +197,13 @@ class _Run:
             in_bulk=controller.goes_in_bulk(made, self.settings),
             unapproved={str(do): says for do, says in wanting.items()},
         )
+
+    def erase_old(self) -> None:
+        """Take personal data out of old plans. What prevents it is said, and does not change how the run ended."""
+        try:
+            controller.erase_old(self.store, self.settings, now=terminal.now)
+        except ReconcilerError as error:
+            show_error(error)
 
     def tell(self, code: int, error: Exception | None = None) -> None:
         """Tell those who are to hear of it how this ended."""

@@ -219,7 +219,9 @@ def _joined(item: Item, *, number: int) -> dict[str, Any]:
     there = None if isinstance(item.personal, str) else item.personal
     for name, value in item.public.items():
         if name in _VALUES_BY_FIELD:
-            whole[name] = dict.fromkeys(value, ERASED) if there is None else there[name]
+            # What was sent is compared from night to night: nothing must not look like one value sent again and again.
+            gone = {} if name in {"sent", "read_back"} else dict.fromkeys(value, ERASED)
+            whole[name] = gone if there is None else there[name]
         elif name in _HASHES_AND_TEXT:
             whole[name] = (ERASED if name == "says" else f"{ERASED} {number}") if there is None else there[name]
         elif name == "after":

@@ -98,6 +98,17 @@ def decode(data: bytes, *, where: str) -> RunOutcome:
     return run
 
 
+def decode_erased(record: bytes, *, where: str) -> RunOutcome:
+    """The outcome in a record that values were taken out of (`erasure.as_record`).
+
+    Raises PlanUnreadable where it is not one.
+    """
+    next_step = "Restore the file from a backup."
+    document = sealed.open_as(_Document, record, format_=FORMAT, noun="an outcome", where=where, next_step=next_step)
+    fields = {name: getattr(document, name) for name in _HEADER_FIELDS}
+    return RunOutcome(**fields, outcomes=document.outcomes, previous=document.previous)
+
+
 def schema() -> dict[str, Any]:
     """The JSON Schema of the outcome file."""
     return msgspec.json.schema(_Document)

@@ -19,6 +19,9 @@ from reconciler.core.seen import Basis, Seen
 
 FORMAT = "reconciler.plan/1"
 
+GONE = "personal data was taken out of it"
+"""Why a plan that values were taken out of is not applied."""
+
 
 class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one input was: where from, how many rows, and the digest over all of them."""
@@ -206,6 +209,24 @@ def decode(data: bytes, *, where: str) -> Plan:
     if encode(plan) != data:
         raise sealed.changed(where=where, digest=document.digest, next_step=next_step)
     return plan
+
+
+def decode_erased(record: bytes, *, where: str) -> Plan:
+    """The plan in a record that values were taken out of (`erasure.as_record`): to be looked at, never applied.
+
+    Raises PlanUnreadable where it is not one.
+    """
+    next_step = "Restore the file from a backup."
+    document = sealed.open_as(_Document, record, format_=FORMAT, noun="a plan", where=where, next_step=next_step)
+    fields = {name: getattr(document, name) for name in _HEADER_FIELDS}
+    fields["applyable"] = False
+    fields["refused_because"] = (*document.refused_because, GONE)
+    return Plan(**fields, actions=document.actions, findings=document.findings, previous=document.previous)
+
+
+def is_erased(plan: Plan) -> bool:
+    """Whether values were taken out of this plan."""
+    return GONE in plan.refused_because
 
 
 def schema() -> dict[str, Any]:

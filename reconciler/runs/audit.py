@@ -51,7 +51,7 @@ class Audit(msgspec.Struct, frozen=True):
     """In the order of the chain; then what is in no place of it."""
 
 
-class _Found(msgspec.Struct, frozen=True):
+class Found(msgspec.Struct, frozen=True):
     """What stands under a record's name."""
 
     digest: str | None = None
@@ -71,7 +71,7 @@ def audit(objects: Objects, *, head: str | None = None) -> Audit:
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         links = dict(zip(numbers, pool.map(lambda number: _read_link(objects, number), numbers), strict=True))
         sound = {number: link for number, link in links.items() if link is not None}
-        found = dict(zip(sound, pool.map(lambda link: _look(objects, link), sound.values()), strict=True))
+        found = dict(zip(sound, pool.map(lambda link: look(objects, link), sound.values()), strict=True))
         strays = sorted(names - {link.record for link in sound.values()})
         others = dict(zip(strays, pool.map(lambda name: _plain(objects.get(name)), strays), strict=True))
     digests = {number: _digest(link) for number, link in sound.items()}
@@ -86,7 +86,7 @@ def audit(objects: Objects, *, head: str | None = None) -> Audit:
     )
 
 
-def _along(links: Mapping[int, Link | None], found: Mapping[int, _Found], digests: Mapping[int, str]) -> Iterator[Flaw]:
+def _along(links: Mapping[int, Link | None], found: Mapping[int, Found], digests: Mapping[int, str]) -> Iterator[Flaw]:
     """What is wrong from link to link, at most one thing for each."""
     holders = {link.record_digest: link.record for link in links.values() if link is not None}
     for number in range(1, max(links, default=0) + 1):
@@ -120,7 +120,7 @@ def _of_link(number: int, link: Link, *, digest_before: str | None) -> Flaw | No
     return None
 
 
-def _of_record(link: Link, record: _Found, holders: Mapping[str, str]) -> Flaw | None:
+def _of_record(link: Link, record: Found, holders: Mapping[str, str]) -> Flaw | None:
     if not record.there:
         return Flaw(link.record, "dropped", "the record is gone")
     if record.digest is None:
@@ -132,7 +132,7 @@ def _of_record(link: Link, record: _Found, holders: Mapping[str, str]) -> Flaw |
     return Flaw(link.record, "edited", "it was changed, and sealed anew, after it was written")
 
 
-def _beside(others: Mapping[str, _Found], links: Mapping[int, Link], *, is_chain: bool) -> Iterator[Flaw]:
+def _beside(others: Mapping[str, Found], links: Mapping[int, Link], *, is_chain: bool) -> Iterator[Flaw]:
     """Records that no link names."""
     holders = {link.record_digest: link.record for link in links.values()}
     for name, record in others.items():
@@ -162,23 +162,24 @@ def _read_link(objects: Objects, number: int) -> Link | None:
         return None
 
 
-def _look(objects: Objects, link: Link) -> _Found:
+def look(objects: Objects, link: Link) -> Found:
+    """What stands under the name of a link's record."""
     data = objects.find(link.record)
     if data is None:
         # Its writer has come as far as the link: whoever stores the next record completes it.
         data = objects.find(part_path(link.record_digest))
     if data is None:
-        return _Found(there=False)
+        return Found(there=False)
     return _without_values(objects, link, data) if erasure.is_erased(data) else _plain(data)
 
 
-def _plain(data: bytes) -> _Found:
+def _plain(data: bytes) -> Found:
     if not sealed.is_whole(data):
-        return _Found()
-    return _Found(digest=sealed.digest_of(data), previous=sealed.previous_of(data))
+        return Found()
+    return Found(digest=sealed.digest_of(data), previous=sealed.previous_of(data))
 
 
-def _without_values(objects: Objects, link: Link, data: bytes) -> _Found:
+def _without_values(objects: Objects, link: Link, data: bytes) -> Found:
     """A record that values were taken out of: what is left must give the commitment of its link."""
     path = keys_path(link.record_digest)
     try:
@@ -187,5 +188,5 @@ def _without_values(objects: Objects, link: Link, data: bytes) -> _Found:
         previous = erasure.previous_of(erased)
         is_true = erasure.commitment(erased.lines, keys) == link.commitment and erased.record == link.record
     except (PlanUnreadable, ValueError):
-        return _Found(erased=True)
-    return _Found(digest=erased.record_digest, previous=previous, erased=True) if is_true else _Found(erased=True)
+        return Found(erased=True)
+    return Found(digest=erased.record_digest, previous=previous, erased=True) if is_true else Found(erased=True)

@@ -84,6 +84,12 @@ class Ledger:
             self._objects.remove(part_path(digest))
             self._objects.remove(keys_path(digest))
 
+    def links(self) -> tuple[Link, ...]:
+        """All links, the first one first. Raises PlanUnreadable for one that is not as it was written."""
+        names = sorted(filter(LINK.fullmatch, self._objects.names(FOLDER)))
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            return tuple(pool.map(self._link, names))
+
     def has(self, name: str) -> bool:
         """Whether a record is in the chain. The newest links are read first."""
         links = sorted(filter(LINK.fullmatch, self._objects.names(FOLDER)), reverse=True)
@@ -114,6 +120,8 @@ class Ledger:
 
     def _keys(self, digest: str, count: int) -> tuple[erasure.Key, ...]:
         """Keys for the values of a record; those that another writer of the same record has put."""
+        if not count:
+            return ()
         path = keys_path(digest)
         keys = tuple(self._random(erasure.KEY_BYTES) for _ in range(count))
         if not self._objects.create(path, erasure.encode_keys(keys)):

@@ -145,6 +145,12 @@ class Objects(ABC):
             self._settle(name)
         return True
 
+    def replace(self, name: str, data: bytes) -> None:
+        """Put an object in the place of the one that is there."""
+        with self._trouble("write", name):
+            obstore.put(self._store(), name, data, mode="overwrite", use_multipart=False)
+            self._settle(name)
+
     def remove(self, name: str) -> None:
         """Remove an object. It need not be there."""
         with self._trouble("write", name), suppress(FileNotFoundError):

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -24,9 +23,11 @@ from reconciler.core.ceilings import CEILINGS
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.errors import PlanError, PlanUnreadable
-from reconciler.runs.audit import Audit, audit
+from reconciler.runs import retention
+from reconciler.runs.audit import Audit, audit, look
 from reconciler.runs.ledger import PLAN_ID, RECORD, Ledger, damaged, in_order, taken
-from reconciler.runs.objects import MOST_BYTES, open_objects, too_large, trouble
+from reconciler.runs.objects import open_objects, trouble
+from reconciler.runs.records import OF_FILE, Record, bytes_of, readable
 
 SHORTEST_PREFIX = 8
 """A prefix of a plan's id must have this many characters: the eight of a date say which night."""
@@ -36,8 +37,6 @@ _PREFIX = re.compile(r"[0-9]{8}[0-9a-zTZ-]*")
 _NEWEST_SHOWN = 5
 _LONGEST_RUN = timedelta(hours=CEILINGS["plan_lifetime_hours"], days=1)
 """From the making of a plan to the end of its run."""
-
-_Record = TypeVar("_Record", Plan, RunOutcome, Approval)
 
 
 class PlanStore:
@@ -85,7 +84,7 @@ class PlanStore:
         """
         plan_id = self._find(ref, self.list_ids())
         if plan_id is None:
-            return plan_file.decode(_bytes_of(Path(ref)), where=ref)
+            return readable(bytes_of(Path(ref)), plan_file.decode, where=ref)
         return self._plan(plan_id)
 
     def put_outcome(
@@ -134,7 +133,7 @@ class PlanStore:
         """The outcome of the plan that `ref` means, or the one in the file at that path; raises as `get_plan` does."""
         plan_id = self._find(ref, self._ids())
         if plan_id is None:
-            return outcome_file.decode(_bytes_of(Path(ref)), where=ref)
+            return readable(bytes_of(Path(ref)), outcome_file.decode, where=ref)
         return self._outcome(plan_id)
 
     def has_outcome(self, plan_id: str) -> bool:
@@ -161,14 +160,24 @@ class PlanStore:
         newest = self._ledger.tail()
         if newest is None:
             return None
-        data = self._place.get(newest.record)
-        if not sealed.is_whole(data) or sealed.digest_of(data) != newest.record_digest:
+        if look(self._place, newest).digest != newest.record_digest:
             raise damaged(self._place.path_of(newest.record))
         return newest.record_digest
 
     def verify(self, *, head: str | None = None) -> Audit:
         """Walk the chain of all records (runs/audit.py). `head` is one that was noted earlier."""
         return audit(self._place, head=head)
+
+    def erase_old(self, *, before: datetime) -> tuple[str, ...]:
+        """Take the personal data out of the records of plans made before this time (UTC); the names of those changed.
+
+        The chain still proves the rest of them (runs/retention.py).
+        """
+        return retention.erase_old(self._place, self._ledger, before=before)
+
+    def erase_member(self, member: str) -> tuple[str, ...]:
+        """Take one member's personal data out of all records; the names of those changed."""
+        return retention.erase_member(self._place, self._ledger, member=member)
 
     def last_good(self, *, target: str | None = None) -> Plan | None:
         """The newest plan that might be applied and met every source guard (of this target, where one is named).
@@ -223,7 +232,7 @@ class PlanStore:
                     f"{ref} is the beginning of {len(found)} plans in {self.location}",
                     next_step="Name one of them with more of its id: " + _listed(found),
                 )
-        with trouble("read", ref, next_step="Name a file that this user may read."):
+        with trouble("read", ref, next_step=OF_FILE):
             if Path(ref).is_file():
                 return None
         raise self._missing(ref)
@@ -259,9 +268,9 @@ class PlanStore:
             )
         return self._decoded(name, outcome_file.decode, id_of=lambda run: run.plan)
 
-    def _decoded(self, name: str, decode: Callable[..., _Record], *, id_of: Callable[[_Record], str]) -> _Record:
+    def _decoded(self, name: str, decode: Callable[..., Record], *, id_of: Callable[[Record], str]) -> Record:
         where = self._place.path_of(name)
-        record = decode(self._place.get(name), where=where)
+        record = readable(self._place.get(name), decode, where=where)
         if id_of(record) != name.partition(".")[0]:
             raise PlanUnreadable(
                 f"{where} holds the record of another plan, {id_of(record)}",
@@ -269,11 +278,11 @@ class PlanStore:
             )
         return record
 
-    def _of_this_release(self, name: str, decode: Callable[..., _Record]) -> _Record | None:
+    def _of_this_release(self, name: str, decode: Callable[..., Record]) -> Record | None:
         """A record, or None where it is whole but not of a form that this release reads."""
         data = self._place.get(name)
         try:
-            return decode(data, where=self._place.path_of(name))
+            return readable(data, decode, where=self._place.path_of(name))
         except PlanUnreadable:
             if sealed.is_whole(data):
                 return None
@@ -303,19 +312,12 @@ def _safe(plan_id: str) -> str:
     return plan_id
 
 
-def _bytes_of(path: Path) -> bytes:
-    with trouble("read", str(path), next_step="Name a file that this user may read."), path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise too_large(str(path))
-    return data
-
-
 def _is_good(plan: Plan) -> bool:
     """Checks that are not of an action class are guards of the source. A plan without counts read only a part of it."""
     if plan.inputs.members.count is None:
         return False
-    return plan.applyable and all(check.ok for check in plan.limits if check.limit not in KINDS)
+    was_applyable = plan.applyable or plan.refused_because == (plan_file.GONE,)
+    return was_applyable and all(check.ok for check in plan.limits if check.limit not in KINDS)
 
 
 def _listed(ids: list[str]) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import obstore
 import pytest
@@ -93,6 +94,18 @@ def test_of_eight_writers_each_gets_a_place_of_its_own(s3: S3) -> None:
     assert store_in(s3, location).list_ids() == [plan.id for plan in plans]
     names = sorted(name for name in open_objects(location, s3.environment).names("chain") if name != "probe")
     assert names == [f"{number:08}.json" for number in range(1, 9)]
+
+
+def test_a_bucket_is_erased_and_verified_like_a_folder(s3: S3) -> None:
+    """Personal data is taken out of an old plan in place; the chain still proves the rest."""
+    store = store_in(s3)
+    store.put_plan(every_kind())
+    put_outcome(store, every_kind())
+    head = store.verify().head
+    assert len(store.erase_old(before=datetime(2027, 1, 1, tzinfo=UTC))) == 2
+    found = store_in(s3, store.location).verify(head=head)
+    assert (found.records, found.erased, found.flaws) == (2, 2, ())
+    assert not store_in(s3, store.location).get_plan(every_kind().id).applyable
 
 
 def test_an_edited_object_is_refused(s3: S3) -> None:
