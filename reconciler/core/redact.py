@@ -81,7 +81,9 @@ class _Redaction:
     def _limit(self, check: LimitCheck) -> LimitCheck:
         """The reason is what somebody typed, and may name anybody: it goes whole."""
         reason = None if check.reason is None else self._tokens.value(check.reason)
-        return msgspec.structs.replace(check, limit=self._text(check.limit), says=self._text(check.says), reason=reason)
+        return msgspec.structs.replace(
+            check, limit=self._tokens.name(check.limit), says=self._text(check.says), reason=reason
+        )
 
     def _action(self, action: Action) -> Action:
         return msgspec.structs.replace(
@@ -97,14 +99,14 @@ class _Redaction:
         )
 
     def _because(self, one: Because) -> Because:
-        field = None if one.field is None else self._name(one.field)
-        return Because(self._name(one.rule), self._tokens.item(one.finding), field)
+        field = None if one.field is None else self._tokens.name(one.field)
+        return Because(self._tokens.name(one.rule), self._tokens.item(one.finding), field)
 
     def _finding(self, finding: Finding) -> Finding:
         return msgspec.structs.replace(
             finding,
             id=self._tokens.item(finding.id),
-            rule=self._name(finding.rule),
+            rule=self._tokens.name(finding.rule),
             contact=self._id(finding.contact),
             member=self._id(finding.member),
             says=self._text(finding.says),
@@ -112,10 +114,10 @@ class _Redaction:
         )
 
     def _evidence(self, one: Evidence) -> Evidence:
-        return Evidence(self._text(one.origin), self._name(one.field), self._value(one.field, one.value))
+        return Evidence(self._text(one.origin), self._tokens.name(one.field), self._value(one.field, one.value))
 
     def _fields(self, fields: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        return {self._name(field): self._value(field, value) for field, value in fields.items()}
+        return {self._tokens.name(field): self._value(field, value) for field, value in fields.items()}
 
     def _value(self, field: str, value: Scalar) -> Scalar:
         if value is None or value == "" or isinstance(value, bool):
@@ -129,15 +131,8 @@ class _Redaction:
     def _id(self, text: str | None) -> str | None:
         return None if text is None else self._tokens.id(text)
 
-    def _name(self, text: str) -> str:
-        """Of a rule or field: ours, or of the workspace's making. It says nothing of a person, or is an attack."""
-        return without_personal_data(text, _NOBODY, self._tokens)
-
     def _text(self, text: str) -> str:
         return without_personal_data(text, self._known, self._tokens)
-
-
-_NOBODY = Known(())
 
 
 def _personal(plan: Plan) -> Iterator[str]:

@@ -22,8 +22,16 @@ _PHONE = re.compile(
 _ITEM = re.compile(r"(?<!\w)[acdfmnpu]-[0-9a-f]{12}(?!\w)")
 """The id of an action or finding (actions.py, world.py)."""
 
-_ID = re.compile(r"(?=[^0-9]*[0-9])(?![0-9]{10,15}$)[0-9A-Za-z_\-]{1,64}")
-"""What a member number or an id of Intercom may look like: a digit in it, and not as many as a phone number has."""
+_ID = re.compile(
+    r"[0-9]{1,9}|[A-Za-z]{1,3}[-_]?[0-9]{1,9}"
+    r"|(?:duplicate-)?(?=[^0-9]*[0-9])(?=[^A-Fa-f]*[A-Fa-f])[0-9A-Fa-f\-]{8,64}"
+)
+"""What a member number or an id of Intercom looks like: digits, fewer than a phone has, with a short prefix at most; or
+hex, as Intercom's own ids and UUIDs are. A user name from an old web site (`zoequimby2`) is none of them.
+"""
+
+_NAME = re.compile(r"[a-z][a-z0-9_\-]{0,63}(?:\.[^@]{1,190})?")
+"""What a rule, a field or a column may be called; behind the dot, what a workspace calls its attributes."""
 
 _ATOM = re.compile(r"\w+|\W", re.DOTALL)
 _LETTERS = 2
@@ -35,6 +43,11 @@ _DIGITS = 5
 def is_id(text: str) -> bool:
     """Whether a text can stand as it is where an id is expected: it is a number of the union's, or Intercom's."""
     return _ID.fullmatch(text) is not None
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can stand as it is where a rule or a field is expected."""
+    return _NAME.fullmatch(text) is not None
 
 
 class Tokens:
@@ -55,6 +68,10 @@ class Tokens:
     def id(self, text: str) -> str:
         """An id that may be shown, or the token of one that looks like something else."""
         return text if is_id(text) else self.value(text)
+
+    def name(self, text: str) -> str:
+        """The name of a rule or field, or the token of what looks like something else."""
+        return text if is_name(text) else self.value(text)
 
     def item(self, item_id: str) -> str:
         """The id of an action or finding under the key: as it is, it is a hash of the values, which could be tried."""

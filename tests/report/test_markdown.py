@@ -10,7 +10,8 @@ from syrupy.assertion import SnapshotAssertion
 
 from reconciler.core.actions import KINDS, Because
 from reconciler.core.plan import LimitCheck, Plan
-from reconciler.report.markdown import MOST, plan_markdown
+from reconciler.report.markdown import plan_markdown
+from reconciler.report.markup import MOST
 from tests.report.plans import (
     HOSTILE,
     every_kind,
