@@ -115,9 +115,14 @@ def _before(action: Action, field: str) -> str:
 
 def seen(action: Action) -> tuple[tuple[str, str], ...]:
     """For what takes a contact away: the values by which people know whose it is."""
+    return tuple((label(field), shown(value)) for field, value in values_seen(action))
+
+
+def values_seen(action: Action) -> tuple[tuple[str, Scalar], ...]:
+    """As `seen`: fields and values as they stand in the plan."""
     if action.do not in {"merge", "archive", "delete"}:
         return ()
-    return tuple((label(field), shown(value)) for field, value in action.expect.items() if field not in action.set)
+    return tuple((field, value) for field, value in action.expect.items() if field not in action.set)
 
 
 def rules_of(action: Action) -> tuple[str, ...]:

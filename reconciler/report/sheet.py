@@ -1,5 +1,7 @@
 r"""A plan as CSV for spreadsheets: a row for each field of each action, and for each evidence of each open finding.
 
+An archive or merge has more rows, called `seen`, with the values by which people know whose contact goes away.
+
 Cells come from outside and are opened in programs that run formulas. As OWASP advises
 (https://owasp.org/www-community/attacks/CSV_Injection): every cell is quoted; one that begins with `=`, `+`, `-`, `@`,
 a tab or a line end, also in full width or behind blanks, gets an apostrophe in front. So a phone is `'+17654657031`:
@@ -25,7 +27,7 @@ COLUMNS = (
     *("plan", "what", "id", "do", "member", "contact", "into", "rule", "severity"),
     *("field", "before", "after", "from", "says", "undo", "held", "waits_for"),
 )
-"""`what` is action or finding; `before` of a finding is the value of its evidence, `from` where that stands."""
+"""`what` is action, seen or finding; `before` of a finding is the value of its evidence, `from` where that stands."""
 
 _FORMULA = re.compile(r"[\s'\"]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _MARKED = re.compile(rf"'|{_FORMULA.pattern}")
@@ -90,6 +92,8 @@ def _action(action: Action, *, held: str | None) -> Iterator[dict[str, Scalar]]:
         yield whole | asked | {"field": field, "before": action.expect.get(field), "after": value}
     if not action.set:
         yield whole
+    for field, value in facts.values_seen(action):
+        yield whole | {"what": "seen", "field": field, "before": value}
 
 
 def _finding(finding: Finding) -> Iterator[dict[str, Scalar]]:

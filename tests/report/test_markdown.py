@@ -10,6 +10,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from reconciler.core.actions import KINDS, Because
 from reconciler.core.plan import LimitCheck, Plan
+from reconciler.report import facts
 from reconciler.report.markdown import plan_markdown
 from reconciler.report.markup import MOST
 from tests.report.plans import (
@@ -52,6 +53,53 @@ def test_every_count_of_a_big_plan_fits() -> None:
     for rule in range(20):
         assert f"| `rule-{rule:02}` | 100 |" in text
     assert "| 10 other rules | 1000 |" in text
+
+
+BIG = st.integers(0, 999_999)
+
+
+@settings(max_examples=30)
+@given(
+    sizes=st.lists(st.integers(0, 40), min_size=7, max_size=7),
+    over=st.lists(st.booleans(), min_size=7, max_size=7),
+    planned=BIG,
+    allowed=BIG,
+    name=st.sampled_from(HOSTILE),
+)
+def test_every_count_is_there(sizes: list[int], over: list[bool], planned: int, allowed: int, name: str) -> None:
+    """Whatever the sizes and limits: each kind with its size and what of it is held, and the numbers of each limit."""
+    actions = [
+        make_action(at, kind, id=f"{kind}-{at}", member=name or "blank")
+        for kind, size in zip(KINDS, sizes, strict=True)
+        for at in range(size)
+    ]
+    limits = tuple(
+        LimitCheck(kind, allowed, planned, ok=not broken, says=name * 40)
+        for kind, broken in zip(KINDS, over, strict=True)
+    )
+    plan = make_plan(*actions, limits=limits, workspace=name)
+    text = plan_markdown(plan)
+    counts = facts.counts_line(plan)
+    assert f"**{counts}" in text
+    assert f"### Actions: {len(actions)}\n" in text
+    for kind, size, broken in zip(KINDS, sizes, over, strict=True):
+        row = [f"| {kind} | {size} | ", f" | {size if broken else 0} |\n"]
+        assert not size or any(line.startswith(row[0]) and f"{line}\n".endswith(row[1]) for line in text.splitlines())
+        assert f"| `{kind}` | {planned} | {allowed} | " in text
+
+
+def test_a_headline_of_big_numbers_is_whole() -> None:
+    """The longest line of counts that there can be, with every class over its limit, is not cut."""
+    actions = [
+        make_action(at, kind, id=f"{kind}-{at}", undo="none" if at % 2 else "exact")
+        for kind in KINDS
+        for at in range(1, 3_001)
+    ]
+    limits = tuple(LimitCheck(kind, 100, 3_000, ok=False, says="over") for kind in KINDS)
+    plan = make_plan(*actions, limits=limits)
+    text = plan_markdown(plan)
+    assert "10500 can be undone, 10500 cannot. 21000 held." in text.splitlines()[2]
+    assert len(text.encode()) <= MOST
 
 
 def test_shown_and_left_out_add_up() -> None:

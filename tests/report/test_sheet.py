@@ -92,6 +92,7 @@ def test_everything_is_in_the_table(plan: Plan) -> None:
     said = [
         (row["what"], cell_text(row["id"]), cell_text(row["field"]), cell_text(row["before"]), cell_text(row["after"]))
         for row in found
+        if row["what"] != "seen"
     ]
     wanted = [
         ("action", action.id, field, cell_text(cell(before)), cell_text(cell(after)))
@@ -106,6 +107,14 @@ def test_everything_is_in_the_table(plan: Plan) -> None:
         for one in ([(one.field, one.value) for one in finding.evidence] or [("", None)])
     ]
     assert said == wanted
+
+
+def test_whose_contact_goes_away_is_seen() -> None:
+    """An archive says whose it is: what the contact holds and keeps; no other action says more than it changes."""
+    archive = make_action(1, "archive", expect={"name": "Ann Lee", "email": "a@b.example"}, set={"email": None})
+    found = [(row["what"], row["field"], row["before"]) for row in rows(plan_csv(make_plan(archive, make_action(2))))]
+    assert found[:2] == [("action", "email", "a@b.example"), ("seen", "name", "Ann Lee")]
+    assert {what for what, *_ in found[2:]} == {"action"}
 
 
 def test_the_text_is_rfc_4180() -> None:
