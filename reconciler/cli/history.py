@@ -55,6 +55,7 @@ def _runs(reading: Reading, ids: Sequence[str]) -> list[Run]:
         run = run_of(
             reading.decoded(f"{plan_id}.json", plan, plan_at_a_glance),
             reading.decoded(f"{plan_id}.outcome.json", outcome, outcome_at_a_glance),
+            applied=reading.was_applied(plan_id),
         )
         if run is not None:
             found.append(run)

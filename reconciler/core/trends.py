@@ -20,8 +20,8 @@ from reconciler.core.outcome import Counts
 from reconciler.core.plan import Summary
 from reconciler.core.undo import RULE as UNDO
 
-State: TypeAlias = Literal["applied", "not applied", "refused"]
-"""`refused`: a source guard stopped the plan before anything was decided."""
+State: TypeAlias = Literal["applied", "not applied", "refused", "outcome not read"]
+"""`refused`: a source guard stopped the plan before anything was decided · `outcome not read`: there is one."""
 
 
 class _Rule(msgspec.Struct, frozen=True, gc=False):
@@ -117,8 +117,8 @@ def outcome_at_a_glance(data: bytes, *, where: str) -> OutcomeGlance:
     )
 
 
-def run_of(plan: PlanGlance | None, outcome: OutcomeGlance | None) -> Run | None:
-    """The line of one run; None where neither record could be read."""
+def run_of(plan: PlanGlance | None, outcome: OutcomeGlance | None, *, applied: bool) -> Run | None:
+    """The line of one run; None where neither record could be read. applied: whether an outcome is kept at all."""
     if plan is None:
         return None if outcome is None else _without_plan(outcome)
     decided = plan.applyable and not plan.takes_back
@@ -126,7 +126,7 @@ def run_of(plan: PlanGlance | None, outcome: OutcomeGlance | None) -> Run | None
     return Run(
         plan=plan.id,
         at=plan.created_at,
-        state="applied" if outcome is not None else "not applied" if plan.applyable else "refused",
+        state=_state(plan, outcome, applied=applied),
         takes_back=plan.takes_back,
         planned=sum(getattr(plan.summary, kind) for kind in KINDS),
         done=ended.done if ended is not None else None,
@@ -136,6 +136,14 @@ def run_of(plan: PlanGlance | None, outcome: OutcomeGlance | None) -> Run | None
         duplicates=sum(one.rule == archive_duplicates.RULE for one in plan.findings) if decided else None,
         drift=plan.summary.update + plan.summary.promote if decided else None,
     )
+
+
+def _state(plan: PlanGlance, outcome: OutcomeGlance | None, *, applied: bool) -> State:
+    if outcome is not None:
+        return "applied"
+    if applied:
+        return "outcome not read"
+    return "not applied" if plan.applyable else "refused"
 
 
 def _without_plan(outcome: OutcomeGlance) -> Run:

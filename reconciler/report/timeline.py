@@ -23,7 +23,7 @@ def timeline_text(subject: str, events: Sequence[Event], *, width: int = 80, col
     page.line(f"{subject}: {len(events)} event{'s' if len(events) > 1 else ''}", style="bold")
     for event in events:
         page.line()
-        page.line(f"{event.at}  {event.event}{f': {event.do}' if event.do else ''}", style=_style(event))
+        page.line(f"{event.at}  {_title(event)}", style=_style(event))
         page.prose(_about(event), lead="  ", hang=4)
         for said in event.says:
             page.prose(said, lead="  ", hang=4)
@@ -35,6 +35,10 @@ def timeline_text(subject: str, events: Sequence[Event], *, width: int = 80, col
 def timeline_json(subject: str, events: Sequence[Event]) -> bytes:
     """The same for scripts."""
     return msgspec.json.format(msgspec.json.encode({"subject": subject, "events": events}), indent=2) + b"\n"
+
+
+def _title(event: Event) -> str:
+    return event.event if event.do is None or event.event == "archived" else f"{event.event}: {event.do}"
 
 
 def _style(event: Event) -> str:

@@ -34,6 +34,7 @@ class Reading:
     def __init__(self, store: PlanStore) -> None:
         self._store = store
         self._names = store.list_records()
+        self._kept = frozenset(self._names)
         self.damaged: list[str] = []
         self.of_another_release: list[str] = []
 
@@ -41,11 +42,14 @@ class Reading:
         """The ids of all plans that a record is kept of, oldest first: of a plan that came as a file, the outcome."""
         return list(dict.fromkeys(name.partition(".")[0] for name in self._names))
 
+    def was_applied(self, plan_id: str) -> bool:
+        """Whether an outcome of this plan is kept, be it sound or not."""
+        return f"{plan_id}{_OUTCOME}" in self._kept
+
     def raw_runs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes | None, bytes | None]]:
         """Each id with the bytes of its plan and of its outcome, whole or None. In the order of the ids."""
-        kept = set(self._names)
         wanted = [f"{plan_id}{ending}" for plan_id in ids for ending in (".json", _OUTCOME)]
-        found = iter(self._fetched(wanted, kept))
+        found = iter(self._fetched(wanted))
         for name in wanted[::2]:
             yield name.removesuffix(".json"), next(found), next(found)
 
@@ -72,12 +76,12 @@ class Reading:
             return None
 
     def _decoded(self, names: list[str], decode: Callable[..., _Record]) -> Iterator[_Record]:
-        for name, data in zip(names, self._fetched(names, set(names)), strict=True):
+        for name, data in zip(names, self._fetched(names), strict=True):
             record = self.decoded(name, data, decode)
             if record is not None:
                 yield record
 
-    def _fetched(self, names: list[str], kept: set[str]) -> Iterator[bytes | None]:
+    def _fetched(self, names: list[str]) -> Iterator[bytes | None]:
         """The bytes of each; None for one that is not kept, or that is damaged."""
         under_way: deque[Future[bytes] | None] = deque()
         with ThreadPoolExecutor(AHEAD) as pool:
@@ -85,7 +89,7 @@ class Reading:
                 for place in range(len(names) + AHEAD):
                     if place < len(names):
                         name = names[place]
-                        under_way.append(pool.submit(self._store.read, name) if name in kept else None)
+                        under_way.append(pool.submit(self._store.read, name) if name in self._kept else None)
                     if place >= AHEAD:
                         yield self._whole(names[place - AHEAD], under_way.popleft())
             finally:

@@ -95,7 +95,7 @@ def test_why_was_this_member_archived_in_march(there: Place, spent: Spent) -> No
     done = there.run("timeline", "b2")
     assert done.code == ExitCode.DONE
     lines = done.out.splitlines()
-    at = next(place for place, line in enumerate(lines) if "archived: archive" in line)
+    at = next(place for place, line in enumerate(lines) if line.endswith("  archived"))
     assert lines[at].startswith("2026-03-04T")
     assert spent.ids["2026-03-04"] in lines[at + 1]
     assert lines[at + 1].endswith("rule archive-duplicates")

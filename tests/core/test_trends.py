@@ -23,7 +23,7 @@ def line(plan: Plan | None, *verdicts: Any) -> Run | None:
     """The line of a plan and of a run that ended so, both read as they are stored."""
     glance = None if plan is None else plan_at_a_glance(plan_file.encode(plan), where="x")
     if not verdicts:
-        return run_of(glance, None)
+        return run_of(glance, None, applied=False)
     outcomes = tuple(Outcome(f"u-{at}", "update", verdict) for at, verdict in enumerate(verdicts))
     run = RunOutcome(
         plan="p1",
@@ -33,7 +33,7 @@ def line(plan: Plan | None, *verdicts: Any) -> Run | None:
         summary=count(outcomes),
         outcomes=outcomes,
     )
-    return run_of(glance, outcome_at_a_glance(outcome_file.encode(run), where="x"))
+    return run_of(glance, outcome_at_a_glance(outcome_file.encode(run), where="x"), applied=True)
 
 
 def told(run: Run | None) -> dict[str, Any]:
@@ -131,6 +131,13 @@ TAKING_BACK = make_plan(make_action(1, because=(Because("undo", "f-1"),)))
 def test_the_line_of_a_run(plan: Plan | None, verdicts: list[Any], wanted: dict[str, Any]) -> None:
     """What is known is counted; what nobody knows, or what says nothing of the union, is left open and not 0."""
     assert told(line(plan, *verdicts)) == wanted
+
+
+def test_an_outcome_that_cannot_be_read() -> None:
+    """A plan that was applied is not called unapplied because its outcome is damaged."""
+    run = run_of(plan_at_a_glance(plan_file.encode(NIGHT), where="x"), None, applied=True)
+    assert run is not None
+    assert (run.state, run.done) == ("outcome not read", None)
 
 
 def test_two_records_that_cannot_be_read_are_no_run() -> None:
