@@ -21,8 +21,8 @@ import msgspec
 from reconciler import __version__
 from reconciler.core.actions import Do, Outcome
 from reconciler.core.approval import Approval, command, counts_of, unapproved
+from reconciler.core.guards import Accepted, LastGood
 from reconciler.core.history import REMEMBERED, History, PastRun, history_of
-from reconciler.core.limits import Accepted, LastGood
 from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Progress, SourceData
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan, digest_of, encode, is_erased
@@ -362,10 +362,13 @@ def last_good(store: PlanStore, *, source: str) -> LastGood | None:
     previous = store.last_good(target="contacts")
     if previous is None or previous.inputs.members.source != source:
         return None
+    members = previous.inputs.members
     return LastGood(
         plan=previous.id,
-        members=previous.inputs.members.count or 0,
+        members=members.count or 0,
         positions=previous.inputs.positions.count or 0,
+        blank=members.blank,
+        changed_at=members.changed_at,
     )
 
 

@@ -13,8 +13,11 @@ import click
 from reconciler.controller import PlanRequest
 from reconciler.core.actions import KINDS
 from reconciler.core.findings import RULE_IDS
-from reconciler.core.limits import Accepted
+from reconciler.core.guards import GUARD_CLASSES, Accepted
 from reconciler.core.planner import Scope
+
+_CLASSES = (*KINDS, *GUARD_CLASSES)
+"""What --accept may name."""
 
 FORMATS = ("text", "markdown", "html", "json")
 
@@ -76,7 +79,7 @@ _ACCEPTING = (
         "--accept",
         multiple=True,
         metavar="CLASS=N",
-        help="Accept N actions of a class over its limit, or N members over a source guard. Needs --reason.",
+        help="Accept N actions of a class over its limit, or the number N that a source guard names. Needs --reason.",
     ),
     click.option("--reason", default="", metavar="TEXT", help="Why --accept is right; recorded in the plan."),
 )
@@ -105,8 +108,7 @@ def _accepted(pairs: tuple[str, ...], reason: str) -> Accepted:
     numbers: dict[str, int] = {}
     for pair in pairs:
         name, _, number = pair.partition("=")
-        if name not in (*KINDS, "members") or not number.isascii() or not number.isdigit():
-            known = ", ".join((*KINDS, "members"))
-            raise click.UsageError(f"--accept {pair}: wanted is CLASS=N, where CLASS is one of {known}.")
+        if name not in _CLASSES or not number.isascii() or not number.isdigit():
+            raise click.UsageError(f"--accept {pair}: wanted is CLASS=N, where CLASS is one of {', '.join(_CLASSES)}.")
         numbers[name] = int(number)
     return Accepted(numbers, reason)

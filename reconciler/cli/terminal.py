@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, 
 from rich.progress import Progress as Bars
 
 from reconciler.core.model import Progress
+
+_FROM_THE_SOURCE = frozenset({"members", "emails", "positions"})
 
 WIDTH_OFF_TERMINAL = 100
 """Columns of text that goes into a pipe or file."""
@@ -64,24 +67,40 @@ def _bars() -> Bars:
 
 def _draw(bars: Bars) -> Progress:
     tasks: dict[str, TaskID] = {}
+    pages: Counter[str] = Counter()
 
     def progress(stage: str, done: int, total: int | None) -> None:
+        pages[stage] += 1
         if stage not in tasks:
             tasks[stage] = bars.add_task(stage, total=total)
-        bars.update(tasks[stage], completed=done, total=total)
+        line = _page_line(stage, pages[stage], done, total)
+        bars.update(tasks[stage], completed=done, total=total, description=stage if line is None else line)
 
     return progress
 
 
 def _log_ends() -> Progress:
+    """The end of each stage; of what comes from the source, every page before it, too."""
     ended: dict[str, int] = {}
+    pages: Counter[str] = Counter()
 
     def progress(stage: str, done: int, total: int | None) -> None:
+        pages[stage] += 1
+        line = _page_line(stage, pages[stage], done, total)
+        if line is not None:
+            structlog.get_logger().info(line)
         if total is not None and done >= total and ended.get(stage) != total:
             ended[stage] = total
             structlog.get_logger().info(stage, count=total)
 
     return progress
+
+
+def _page_line(stage: str, page: int, done: int, total: int | None) -> str | None:
+    """What is said of a page of the source that is not known to be the only or the last one."""
+    if stage not in _FROM_THE_SOURCE or done == total or (total is None and page == 1):
+        return None
+    return f"Fetched page {page} ({done:,} {stage} so far…)"
 
 
 def now() -> datetime:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from reconciler.core import poison
 from reconciler.core.actions import Action
 from reconciler.core.case_shape import (
     DATES,
@@ -28,9 +29,20 @@ from reconciler.core.case_shape import (
     seconds,
 )
 from reconciler.core.desired import ContactBuilder, phone_region
-from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Finding, Member, Position, Scalar, SourceData
+from reconciler.core.guards import BLANK_FIELDS
+from reconciler.core.model import (
+    ATTRIBUTE_PREFIX,
+    Contact,
+    Finding,
+    Member,
+    Position,
+    Quarantined,
+    Scalar,
+    SourceData,
+)
 from reconciler.core.phones import parse_phone
 from reconciler.core.planner import Scope, archive_candidates, decide
+from reconciler.core.poison import Reason
 from reconciler.core.rules import Findings, Rules
 from reconciler.core.rules_checks import CHECKS
 from reconciler.core.rules_shape import Place, fits, type_info
@@ -43,6 +55,7 @@ from reconciler.errors import Problem, RulesError
 SOURCE = "members"
 """The name of the source in the evidence of a case."""
 
+_MEMBER_COLUMNS = ("number", *BLANK_FIELDS)
 _BORN = "2024-01-01"
 """When a contact was created whose case does not say."""
 _NEW = "new"
@@ -123,12 +136,14 @@ def run_case(case: Case, rules: Rules) -> tuple[str, ...]:
 def world_of(case: Case, rules: Rules) -> World:
     """Both sides of a case. As in a run, only the contacts that may be archived have their conversations counted."""
     shape, rules = case.shape, _rules_of(case, rules)
-    members = sorted(map(_member, shape.members), key=lambda member: member.number)
+    rows = sorted(map(_member, shape.members), key=lambda row: row[0].number)
+    members = [member for member, _ in rows]
     positions = sorted(
         (Position(row.member, row.code, f"positions/{row.member}") for row in shape.positions),
         key=lambda position: (position.member_number, position.code),
     )
-    source = SourceData(SOURCE, tuple(members), tuple(positions))
+    unfit = tuple(Quarantined("members", one.number, one.row, reasons) for one, reasons in rows if reasons)
+    source = SourceData(SOURCE, tuple(members), tuple(positions), quarantined=unfit)
     world = build_world(source, index(_contact(row, source, rules) for row in shape.contacts), rules)
     asked = archive_candidates(world)
     counts = {contact: count for contact, count in shape.open_conversations.items() if contact in asked}
@@ -155,25 +170,17 @@ def _rules_of(case: Case, rules: Rules) -> Rules:
     )
 
 
-def _member(row: MemberRow) -> Member:
-    """The member of a row, cleaned as a source cleans it."""
+def _member(row: MemberRow) -> tuple[Member, tuple[Reason, ...]]:
+    """The member of a row, cleaned as a source cleans it, and why the row is quarantined, if it is."""
 
-    def text(value: str | None) -> str | None:
-        return clean(value.replace("NUMBER", row.number)) if value is not None else None
+    def text(value: str | None) -> str:
+        return clean((value or "").replace("NUMBER", row.number)) or ""
 
-    first, _, last = (text(row.name) or "").rpartition(" ")
-    return Member(
-        number=text(row.number) or "",
-        first_name=text(first),
-        last_name=text(last),
-        email=text(row.email),
-        phone=text(row.phone),
-        status=text(row.status),
-        member_type_id=text(row.member_type_id),
-        region=text(row.region),
-        facility=text(row.facility),
-        row=f"members/{row.number}",
-    )
+    first, _, last = text(row.name).rpartition(" ")
+    written = (row.number, first, last, row.email, row.phone, row.status, row.member_type_id, row.region, row.facility)
+    (number, *others), reasons = poison.sane(_MEMBER_COLUMNS, tuple(map(text, written)))
+    named = zip(_MEMBER_COLUMNS[1:], others, strict=True)
+    return Member(number, **{name: value or None for name, value in named}, row=f"members/{number}"), reasons
 
 
 def _contact(row: Mapping[str, Scalar], source: SourceData, rules: Rules) -> Contact:

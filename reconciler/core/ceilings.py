@@ -13,6 +13,15 @@ CEILINGS: Mapping[str, int | float] = MappingProxyType(
     {
         # A source that lost a fifth of its members was read wrong, or the union has other worries than this program.
         "source.shrink_percent": 20,
+        # Elections change who holds a position, hardly how many do; a fifth gone in one night is a mirror read wrong.
+        "source.positions_shrink_percent": 20,
+        "source.positions_shrink_floor": 100,
+        # Half of the members without what they had the night before.
+        "source.blank_percent": 50,
+        # 1,000 rows: more than anybody corrects in a week, so that nobody would read the findings any more.
+        "source.quarantine_percent": 5,
+        # A week. An older copy than that says nothing of today.
+        "source.stale_hours": 168,
         # An empty workspace has to be filled once, so all may be created; above the floor it takes a person's consent.
         "create.percent": 100,
         "create.floor": 1000,

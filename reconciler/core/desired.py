@@ -51,10 +51,12 @@ class People(msgspec.Struct, frozen=True, gc=False):
     """E-mails (folded) that more than one member has → their numbers."""
     sharing: frozenset[str]
     """Numbers of the members who share an e-mail. For look-ups only: never iterated."""
+    unsure: frozenset[str] = frozenset()
+    """Numbers of the members of whom a row is quarantined. For look-ups only: never iterated."""
 
     def in_review(self, number: str) -> bool:
         """Whether a person has to look at this member before anything is done."""
-        return number in self.sharing or len(self.by_number.get(number, ())) > 1
+        return number in self.sharing or number in self.unsure or len(self.by_number.get(number, ())) > 1
 
 
 def gather_people(source: SourceData, rules: Rules) -> People:
@@ -68,7 +70,9 @@ def gather_people(source: SourceData, rules: Rules) -> People:
     by_phone = _numbers_by(by_number, lambda member: phones[member.number].e164 if member.number in phones else None)
     shared = {email: numbers for email, numbers in by_email.items() if len(numbers) > 1}
     positions = _positions_by_member(source.positions)
-    wanted, invalid = _wanted(source.members, positions=positions, phones=phones, rules=rules)
+    unsure = source.unsure()
+    sure = [member for member in source.members if member.number not in unsure] if unsure else source.members
+    wanted, invalid = _wanted(sure, positions=positions, phones=phones, rules=rules)
     return People(
         by_number=by_number,
         by_email=by_email,
@@ -80,6 +84,7 @@ def gather_people(source: SourceData, rules: Rules) -> People:
         duplicated=tuple(number for number, rows in by_number.items() if len(rows) > 1),
         shared=shared,
         sharing=frozenset(number for numbers in shared.values() for number in numbers),
+        unsure=unsure,
     )
 
 

@@ -1,35 +1,20 @@
-"""The brakes: how much one plan may change, and when a source is not to be believed (design §4.8)."""
+"""The brakes: how much one plan may change (design §4.8). When a source is not to be believed stands in guards.py."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import floor
 
-import msgspec
-
 from reconciler.core.actions import KINDS, Do
+from reconciler.core.guards import Accepted, LastGood, refusals
 from reconciler.core.history import NO_HISTORY, History
-from reconciler.core.model import SourceData
 from reconciler.core.plan import LimitCheck
 from reconciler.core.rules import ClassLimit, Limits
 
+__all__ = ["ALWAYS_SHOWN", "Accepted", "LastGood", "allowed_by", "check_limits", "refusals"]
+
 ALWAYS_SHOWN: tuple[Do, ...] = ("create", "update", "promote", "merge", "archive")
 """The classes whose limit stands in every plan, also where nothing of the kind is planned."""
-
-
-class Accepted(msgspec.Struct, frozen=True):
-    """What a person accepted in place of limits: class (or `members`) → the number named, and why."""
-
-    numbers: Mapping[str, int] = {}
-    reason: str = ""
-
-
-class LastGood(msgspec.Struct, frozen=True):
-    """How many rows the last good run read."""
-
-    plan: str
-    members: int
-    positions: int
 
 
 def check_limits(
@@ -106,31 +91,3 @@ def _sentence(do: Do, planned: int, allowed: int, live: int, limit: ClassLimit) 
     else:
         way_out = f"Accept it with: --accept {do}={planned} --reason TEXT"
     return f"{planned} to {do} is {share}, {over}: {allowed} allowed by limits.yaml, {do}. {way_out}"
-
-
-def refusals(source: SourceData, *, last_good: LastGood | None, limits: Limits, accepted: Accepted) -> tuple[str, ...]:
-    """Why nothing may be decided from what this source said. Empty where it can be believed."""
-    members, positions = len(source.members), len(source.positions)
-    if accepted.numbers.get("members") == members:
-        return ()
-    reasons = []
-    if members == 0:
-        reasons.append(f"{source.name} has no members at all")
-    elif members == source.page_size:
-        reasons.append(f"{source.name} returned exactly one page of {members} members, which may be only the first")
-    if last_good is not None:
-        reasons.extend(_shrunk(members, positions, last_good, limits))
-    return tuple(f"{reason}. If that is true: --accept members={members} --reason TEXT" for reason in reasons)
-
-
-def _shrunk(members: int, positions: int, last_good: LastGood, limits: Limits) -> list[str]:
-    reasons = []
-    kept = 100 - limits.source.shrink_percent
-    if 0 < members < last_good.members * kept / 100:
-        reasons.append(
-            f"{members} members are {100 * members / last_good.members:.1f}% of the {last_good.members} of plan "
-            f"{last_good.plan}; under {kept:g}% is not believed (limits.yaml, source.shrink_percent)"
-        )
-    if positions == 0 and last_good.positions > 0:
-        reasons.append(f"no positions at all, where plan {last_good.plan} read {last_good.positions}")
-    return reasons

@@ -53,6 +53,17 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
     row: str = ""
 
 
+class Quarantined(msgspec.Struct, frozen=True, gc=False):
+    """One row of the source that cannot be used as it is (core/poison.py): nothing is done to its member's contact."""
+
+    table: Literal["members", "positions"]
+    number: str
+    """The member number, without what may not stand in one; `""` where it is not known."""
+    row: str
+    reasons: tuple[tuple[str, str], ...]
+    """Field and what is wrong with it, never its value."""
+
+
 class SourceData(msgspec.Struct, frozen=True, gc=False):
     """Everything one source said in one read, ordered by member number (positions: then by code)."""
 
@@ -62,6 +73,14 @@ class SourceData(msgspec.Struct, frozen=True, gc=False):
     positions: tuple[Position, ...]
     page_size: int | None = None
     """Where it was read in pages: how many rows a full one has."""
+    quarantined: tuple[Quarantined, ...] = ()
+    """Rows that cannot be used. A member's is among `members` too, with what is sane of it; a position's is not."""
+    changed_at: str | None = None
+    """The latest time of change of any member, ISO 8601 in UTC, where rules/sources.yaml names a column for it."""
+
+    def unsure(self) -> frozenset[str]:
+        """Numbers of the members of whom a row is quarantined. For look-ups only: never iterated."""
+        return frozenset(one.number for one in self.quarantined if one.number)
 
 
 class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, omit_defaults=True):

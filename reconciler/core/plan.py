@@ -30,6 +30,10 @@ class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     source: str | None = None
     count: int | None = None
     read_at: str | None = None
+    blank: dict[str, int] | None = None
+    """Of members: field → how many have no value in it. What later runs are held against (core/guards.py)."""
+    changed_at: str | None = None
+    """Of members: the latest time of change, where the source says one."""
 
 
 class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,14 +13,16 @@ from reconciler.core.actions import Action, Do
 from reconciler.core.census import census_of
 from reconciler.core.diff import UPDATE_ATTRIBUTES
 from reconciler.core.drafts import Draft, actions_of, drafts_of, drafts_of_case
-from reconciler.core.findings import JUDGES, RULE_IDS, SURVEYS
+from reconciler.core.findings import JUDGES, RULE_IDS, SURVEYS, quarantined_row
 from reconciler.core.findings.archive_duplicates import choose
 from reconciler.core.findings.orphan_contact import orphans
 from reconciler.core.findings.replace_uuid_external_id import unconfirmed
 from reconciler.core.foresight import contradiction
+from reconciler.core.guards import Accepted, LastGood, blanks
+from reconciler.core.guards import judge as judge_source
 from reconciler.core.history import NO_HISTORY, REMEMBERED, History
 from reconciler.core.identifiers import give_up, settle, with_undo_known
-from reconciler.core.limits import Accepted, LastGood, check_limits, refusals
+from reconciler.core.limits import check_limits
 from reconciler.core.match import Match, Matcher
 from reconciler.core.model import DesiredContact, Evidence, Finding
 from reconciler.core.plan import Digest, Inputs, Plan, Summary, encode
@@ -228,18 +230,21 @@ def _findings(rulings: list[Ruling], actions: tuple[Action, ...]) -> tuple[Findi
 
 def make_plan(world: World, scope: Scope, context: Context) -> Plan:
     """The plan for a world: refused where the source cannot be believed, else decided and held against the limits."""
-    refused = refusals(
+    verdict = judge_source(
         world.source,
         last_good=context.last_good,
         limits=world.rules.limits,
         accepted=context.accepted,
+        now=context.read_at,
     )
-    decision = Decision((), (), 0) if refused else decide(world, scope, context.history)
+    refused = verdict.refused
+    decision = _only_quarantined(world, scope) if refused else decide(world, scope, context.history)
     counts: Counter[Do] = Counter(action.do for action in decision.actions)
     live = len(world.snapshot.contacts) if context.live is None else context.live
     limits = check_limits(
         counts, live=live, limits=world.rules.limits, accepted=context.accepted, history=context.history
     )
+    limits += verdict.accepted
     expires = context.now + timedelta(hours=world.rules.limits.plan_lifetime_hours)
     plan = Plan(
         id="",
@@ -280,6 +285,12 @@ def finished(plan: Plan, *, now: datetime) -> Plan:
     return msgspec.structs.replace(plan, id=plan_id)
 
 
+def _only_quarantined(world: World, scope: Scope) -> Decision:
+    """Nothing decided, and yet the rows named that somebody has to correct: they may be why the plan is refused."""
+    rulings = [answer for answer in quarantined_row.survey(world) if scope.covers_any(answer.about)]
+    return Decision(_findings(rulings, ()), (), 0)
+
+
 def _summary(counts: Mapping[Do, int], decision: Decision) -> Summary:
     return Summary(
         create=counts.get("create", 0),
@@ -299,7 +310,11 @@ def _inputs(world: World, context: Context) -> Inputs:
     return Inputs(
         rules=Digest(sha256=world.rules.sha256),
         members=Digest(
-            sha256=digest(source.members), source=source.name, count=len(source.members) if is_whole else None
+            sha256=digest(source.members),
+            source=source.name,
+            count=len(source.members) if is_whole else None,
+            blank=blanks(source.members) if is_whole else {},
+            changed_at=source.changed_at,
         ),
         positions=Digest(
             sha256=digest(source.positions), source=source.name, count=len(source.positions) if is_whole else None

@@ -215,6 +215,7 @@ class Findings(RuleFile, frozen=True, rename="kebab"):
     unknown_position_code: ReportOnly = ReportOnly()
     unknown_place_code: ReportOnly = ReportOnly()
     invalid_member: ReportOnly = ReportOnly()
+    quarantined_row: ReportOnly = ReportOnly()
 
 
 # limits.yaml
@@ -239,6 +240,16 @@ class SourceGuards(RuleFile, frozen=True):
 
     shrink_percent: Percent = 2
     """Fewer members than this much below the last good run."""
+    positions_shrink_percent: Percent = 5
+    """Fewer positions than this much below the last good run."""
+    positions_shrink_floor: Count = 20
+    """That many fewer are believed, whatever they are in percent."""
+    blank_percent: Percent = 5
+    """So many points more of the members without a value in one field than in the last good run."""
+    quarantine_percent: Percent = 0.5
+    """More rows than this of one table that cannot be used. A single row never stops a plan."""
+    stale_hours: Annotated[float, Meta(gt=0)] = 24
+    """The latest change is older than this. Looked at where sources.yaml names a column for `updated_at`."""
 
 
 class ErrorBudget(RuleFile, frozen=True):

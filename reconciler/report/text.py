@@ -97,11 +97,15 @@ def _limits(page: Page, plan: Plan) -> None:
         if check.ok and check.accepted is not None:
             page.line()
             page.prose(f"Accepted by a person: {_measure(check)}, {check.accepted} accepted", style="care")
+            if check.says:
+                page.prose(check.says, lead="   ", style="care")
             page.prose(f"Reason: {check.reason or 'none given'}", lead="   ", style="care")
 
 
 def _measure(check: LimitCheck) -> str:
-    return f"{check.limit}, {check.planned} planned, {check.allowed} allowed"
+    if check.limit in KINDS:
+        return f"{check.limit}, {check.planned} planned, {check.allowed} allowed"
+    return f"{check.limit}, {check.planned} read, {check.allowed} believed"
 
 
 def _kind(

@@ -9,21 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeAlias
 
-from reconciler.core.model import Member, Position
+from reconciler.core import poison
+from reconciler.core.model import Member, Position, Quarantined, SourceData
+from reconciler.core.poison import Reason
 from reconciler.core.text import clean
 
 Row: TypeAlias = tuple[str | None, ...]
 """Cleaned text, in the order of the fields that were asked for."""
 Entry: TypeAlias = tuple[str, str, str]
-"""A position: member number, code, and the key that names the row."""
+"""A position: member number, code, and whose it is, in the name of the row: a member number, or `member id 7`."""
 
 _DATA = (*("first_name", "last_name", "email", "phone", "status"), *("member_type_id", "region", "facility"))
-MEMBER_FIELDS = ("number", *_DATA)
-"""The fields of Member, in its own order; here and below the words of rules/sources.yaml."""
+MEMBER_FIELDS = ("number", *_DATA, poison.UPDATED_AT)
+"""The fields of Member, in its own order, and when it changed; here and below the words of rules/sources.yaml."""
 POSITION_FIELDS = ("member_number", "code")
-PERSON_FIELDS = ("id", "number", *(name for name in _DATA if name != "email"))
+PERSON_FIELDS = ("id", "number", *(name for name in _DATA if name != "email"), poison.UPDATED_AT)
 """A member by an internal id, whose addresses stand in a table of their own."""
 ADDRESS_FIELDS = ("member_id", "email", "is_primary")
 HELD_FIELDS = ("member_id", "code")
@@ -37,7 +40,8 @@ _TRUE = frozenset({"1", "\x01", "true", "t", "yes", "y"})
 def text_of(value: object) -> str | None:
     """Any value a driver returns, as cleaned text: 7 and 7.0 are `7`, a date is ISO 8601, bytes are UTF-8.
 
-    Raises UnicodeDecodeError, and TypeError for a kind of value that has no text form.
+    Bytes that are not UTF-8 become lone surrogates, for which `source_data` quarantines the row. Raises TypeError for
+    a kind of value that has no text form.
     """
     if value is None:
         return None
@@ -53,11 +57,14 @@ def _plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+as_utf8: Callable[[Any], str] = partial(str, encoding="utf-8", errors="surrogateescape")
+"""Bytes as text; each byte that is not UTF-8 as a lone surrogate."""
+
 _FORMS: dict[type, Callable[[Any], str | None]] = {
     str: clean,
-    bytes: lambda value: clean(value.decode()),
-    bytearray: lambda value: clean(value.decode()),
-    memoryview: lambda value: clean(value.tobytes().decode()),
+    bytes: lambda value: clean(as_utf8(value)),
+    bytearray: lambda value: clean(as_utf8(value)),
+    memoryview: lambda value: clean(as_utf8(value)),
     bool: lambda value: "true" if value else "false",
     int: str,
     float: lambda value: _plain(Decimal(repr(value))),
@@ -69,15 +76,24 @@ _FORMS: dict[type, Callable[[Any], str | None]] = {
 """By exact type: a driver's own subclass is a kind of value that nobody has thought about."""
 
 
-def members_from(rows: Iterable[Row]) -> tuple[Member, ...]:
-    """Rows of MEMBER_FIELDS as members, ordered by number and then by the other values.
+def source_data(
+    name: str, members: Iterable[Row], positions: Iterable[Entry], *, page_size: int | None = None
+) -> SourceData:
+    """Rows of MEMBER_FIELDS and entries as what a source said, with the rows set apart that cannot be used.
 
-    `row` is `members/12345`; the next row with that number is `members/12345#2`. Rows without a number are kept, as
-    `members/#1` and so on.
+    Members are ordered by number and then by the other values. `row` is `members/12345`; the next row with that number
+    is `members/12345#2`. Rows without a number are kept, as `members/#1` and so on. Positions are ordered by number and
+    code; `row` is `positions/12345/pres`, told apart as members are.
     """
-    ordered = sorted(tuple([value or "" for value in row]) for row in rows)
-    labels = _labels("members", ((row[0], row[0]) for row in ordered))
-    return tuple(
+    people, unfit, changed_at = _members(members)
+    held, unfit_too = _positions(positions)
+    return SourceData(name, people, held, page_size, (*unfit, *unfit_too), changed_at)
+
+
+def _members(rows: Iterable[Row]) -> tuple[tuple[Member, ...], tuple[Quarantined, ...], str | None]:
+    ordered = sorted(poison.sane(MEMBER_FIELDS, tuple([value or "" for value in row])) for row in rows)
+    labels = _labels("members", ((row[0], row[0]) for row, _ in ordered))
+    members = tuple(
         [
             Member(
                 number,
@@ -91,18 +107,37 @@ def members_from(rows: Iterable[Row]) -> tuple[Member, ...]:
                 facility or None,
                 label,
             )
-            for (number, first, last, email, phone, status, kind, region, facility), label in zip(
+            for ((number, first, last, email, phone, status, kind, region, facility, _), _), label in zip(
                 ordered, labels, strict=True
             )
         ]
     )
+    unfit = tuple(
+        Quarantined("members", member.number, member.row, reasons)
+        for (_, reasons), member in zip(ordered, members, strict=True)
+        if reasons
+    )
+    times = (time for row, _ in ordered if row[-1] and (time := poison.moment(row[-1])) is not None)
+    latest = max(times, default=None)
+    return members, unfit, None if latest is None else latest.isoformat()
 
 
-def positions_from(entries: Iterable[Entry]) -> tuple[Position, ...]:
-    """Entries as positions, ordered by number and code; `row` is `positions/12345/pres`, told apart as members are."""
-    ordered = sorted(entries)
-    labels = _labels("positions", ((number, key) for number, _code, key in ordered))
-    return tuple([Position(number, code, label) for (number, code, _key), label in zip(ordered, labels, strict=True)])
+def _positions(entries: Iterable[Entry]) -> tuple[tuple[Position, ...], tuple[Quarantined, ...]]:
+    ordered = sorted(map(_sane_entry, entries))
+    labels = _labels("positions", ((entry[0], f"{entry[2]}/{entry[1]}") for entry, _ in ordered))
+    positions, unfit = [], []
+    for ((number, code, _), reasons), label in zip(ordered, labels, strict=True):
+        if reasons:
+            unfit.append(Quarantined("positions", number, label, reasons))
+        else:
+            positions.append(Position(number, code, label))
+    return tuple(positions), tuple(unfit)
+
+
+def _sane_entry(entry: Entry) -> tuple[Entry, tuple[Reason, ...]]:
+    number, code, whose = entry
+    (number, code), reasons = poison.sane(POSITION_FIELDS, (number, code))
+    return (number, code, poison.salvaged(whose) if reasons else whose), reasons
 
 
 def _labels(name: str, keyed: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -121,7 +156,7 @@ def _labels(name: str, keyed: Iterable[tuple[str, str]]) -> Iterator[str]:
 def entries_by_number(rows: Iterable[Row]) -> Iterator[Entry]:
     """Rows of POSITION_FIELDS."""
     for number, code in rows:
-        yield number or "", code or "", f"{number or ''}/{code or ''}"
+        yield number or "", code or "", number or ""
 
 
 # tables joined by an internal id
@@ -155,8 +190,7 @@ def with_address(people: Iterable[Row], addresses: dict[str | None, str]) -> Ite
 
 
 def entries_by_id(rows: Iterable[Row], numbers: dict[str | None, str]) -> Iterator[Entry]:
-    """Rows of HELD_FIELDS. One whose id is nobody's is kept, without a number, and its key names the id."""
+    """Rows of HELD_FIELDS. One whose id is nobody's is kept, without a number, and says the id instead."""
     for member_id, code in rows:
         number = numbers.get(member_id)
-        key = f"member id {member_id or ''}" if number is None else number
-        yield number or "", code or "", f"{key}/{code or ''}"
+        yield number or "", code or "", f"member id {member_id or ''}" if number is None else number

@@ -7,11 +7,12 @@ with the same row names, so one world gives one plan wherever it is kept.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, assert_never
+from typing import Literal, TypeAlias, assert_never, cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, column, create_engine, inspect, null, select, table
@@ -107,9 +108,7 @@ class SqlSource:
         match self.shape:
             case "sql":
                 members, positions = tables
-                return SourceData(
-                    self.name, of.members_from(members), of.positions_from(of.entries_by_number(positions))
-                )
+                return of.source_data(self.name, members, of.entries_by_number(positions))
             case "mysql":
                 people, addresses, positions = tables
                 return self._join(people, addresses, positions)
@@ -141,7 +140,7 @@ class SqlSource:
                 f"{key.table}.{key.columns['id']}", "blanks, or one value in several rows, and must be a key"
             )
         members = of.with_address(people, of.address_by_id(addresses))
-        return SourceData(self.name, of.members_from(members), of.positions_from(of.entries_by_id(positions, numbers)))
+        return of.source_data(self.name, members, of.entries_by_id(positions, numbers))
 
     def _check_file(self) -> None:
         """SQLite's own word for a file that is not there is the same as for one that may not be read."""
@@ -156,6 +155,9 @@ class SqlSource:
                 case "sqlite":
                     # Python's driver begins no transaction for a SELECT; without one each table is a view of its own.
                     connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("BEGIN")
+                    # One row with bytes that are not UTF-8 would otherwise end the read, with an error that quotes it.
+                    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+                    driver.text_factory = of.as_utf8
                 case "mysql":
                     connection.execution_options(isolation_level="REPEATABLE READ").exec_driver_sql(
                         "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
@@ -189,9 +191,6 @@ class SqlSource:
                 rows.extend(_clean_rows(batch, reading))
                 progress(reading.holds, len(rows), None)
         except DBAPIError as error:
-            if _is_sqlite_text_error(error):
-                # From None: SQLite's text quotes the value.
-                raise _not_text(reading.table.table, "bytes that are not UTF-8") from None
             missing = self._missing(connection)
             if not missing:
                 raise
@@ -372,10 +371,6 @@ def _reason(error: DBAPIError) -> str:
     return f"the database refused ({type(original).__name__})"
 
 
-def _is_sqlite_text_error(error: DBAPIError) -> bool:
-    return str(error.orig).startswith("Could not decode to UTF-8")
-
-
 def _not_text(where: str, what: str) -> SourceShapeError:
     return SourceShapeError(
         f"{where} holds {what}.", next_step=f"Correct the row, or name another column in {_RULES_FILE}."
@@ -399,7 +394,7 @@ def _sameness(family: str) -> tuple[Callable[[str], str], Callable[[str], str]]:
 def _clean_rows(batch: Sequence[Iterable[object]], reading: _Reading) -> list[Row]:
     try:
         return [tuple([text_of(value) for value in row]) for row in batch]
-    except (TypeError, UnicodeDecodeError):
+    except TypeError:
         # From None: the error holds the value.
         raise _first_not_text(batch, reading) from None
 
@@ -413,8 +408,6 @@ def _first_not_text(batch: Sequence[Iterable[object]], reading: _Reading) -> Sou
                 where = f"{where} (row with {reading.fields[0]} {key})"
             try:
                 text_of(value)
-            except UnicodeDecodeError:
-                return _not_text(where, "bytes that are not UTF-8")
             except TypeError:
                 return _not_text(where, f"values of a kind that has no text form ({type(value).__name__})")
     raise AssertionError("a row that could not be read can be read now")

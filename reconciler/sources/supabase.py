@@ -2,9 +2,9 @@
 
 PostgREST cuts an answer short at `max-rows` (Supabase: 1,000) and says nothing, and pages are no snapshot. So:
 
-- Pages follow the key, not an offset, and only an empty page is the end. The last key of a page may have more rows, so
-  the next page begins with that key again; a key that fills a whole page is read by offset until nothing is left.
-  Rows without a key, which no comparison finds, are asked for by themselves.
+- Pages follow the key, not an offset into the table, and only an empty page is the end. The last key of a page may have
+  more rows, so the next page begins with that key again, past its rows that came already. Rows without a key, which no
+  comparison finds, are asked for by themselves. A key that comes again after another one is refused.
 - The exact count is taken before and after, and the keys are read a second time. Rows that came or went meanwhile show
   in one or the other: a count misses one that came for one that went. Two equal readings of the keys mean that these
   rows, and no others, were there in the moment between the two. Otherwise all is read anew, a few times, then refused.
@@ -108,12 +108,7 @@ class SupabaseSource:
         for reading, found in zip(self._readings, (members, positions), strict=True):
             if not found and self._role != "service":
                 raise _hidden(place, reading.table.table)
-        return SourceData(
-            self.name,
-            of.members_from(members),
-            of.positions_from(of.entries_by_number(positions)),
-            page_size=full.rows,
-        )
+        return of.source_data(self.name, members, of.entries_by_number(positions), page_size=full.rows)
 
     def find(self, whom: Whom) -> SourceData:
         """As sources.LookUp. Where nobody is found the key must be one that sees all rows, or SourceUnreachable."""
@@ -181,7 +176,7 @@ class SupabaseSource:
         """All rows, those with a key first, in its order; of rows that share one, all in one go."""
         columns = reading.columns(fields)
         walk = _Walk(wire, reading.table.table, columns, self._page_size, full)
-        return chain(walk.keyed(), walk.group((columns[0], "is", "null"), 0))
+        return chain(walk.keyed(), walk.keyless())
 
     def _wrong_shape(self, wire: Wire) -> SourceShapeError:
         lines = [line for reading in self._readings for line in _missing(wire, reading)]
@@ -290,31 +285,39 @@ class _Walk:
     full: _Full
 
     def keyed(self) -> Iterator[Sequence[Record]]:
-        """All rows whose key is not null."""
+        """All rows whose key is not null.
+
+        A page begins with the key that the one before it ended with, past the rows of it that came already. A key that
+        comes again after another one means that the pages are in no order: rows may be missing, and others be there
+        twice, and the count be right all the same.
+        """
         key = self.columns[0]
-        where: tuple[str, Literal["not.is", "gte", "gt"], str] = (key, "not.is", "null")
+        where: tuple[str, Literal["not.is", "gte"], str] = (key, "not.is", "null")
         last: str | None = None
-        previous = 0
-        while page := self._ask(where):
-            first, tail = _key_text(page[0][key]), _key_text(page[-1][key])
-            if previous and (first, tail) != (last, last):
+        of_last = previous = 0
+        left: set[str] = set()
+        while page := self._ask(where, of_last):
+            if last is not None:
                 # Rows beyond the page before: that one was as long as the server makes them.
                 self.full.note(previous)
             previous = len(page)
-            whole = [row for row in page if _key_text(row[key]) != tail]
-            if not whole:
-                yield page
-                yield from self.group((key, "eq", tail), len(page))
-                where, last = (key, "gt", tail), tail
-            elif tail == last:
-                raise _Moved("a page ended where the one before it had")
-            else:
-                yield whole
-                where, last = (key, "gte", tail), tail
+            for row in page:
+                text = _key_text(row[key])
+                if text == last:
+                    of_last += 1
+                    continue
+                if last is not None:
+                    left.add(last)
+                if text in left:
+                    raise _Moved("a key came again after others: the key order is broken between pages")
+                last, of_last = text, 1
+            yield page
+            where = (key, "gte", last or "")
 
-    def group(self, where: tuple[str, Literal["eq", "is"], str], offset: int) -> Iterator[Sequence[Record]]:
-        """The rows that share one key, from `offset`: they cannot be told apart by it."""
-        previous = offset
+    def keyless(self) -> Iterator[Sequence[Record]]:
+        """The rows whose key is null, which no comparison finds: by offset until nothing is left."""
+        where: tuple[str, Literal["is"], str] = (self.columns[0], "is", "null")
+        offset = previous = 0
         while page := self._ask(where, offset):
             if previous:
                 self.full.note(previous)
@@ -322,9 +325,7 @@ class _Walk:
             previous = len(page)
             offset += previous
 
-    def _ask(
-        self, where: tuple[str, Literal["not.is", "gte", "gt", "eq", "is"], str], offset: int = 0
-    ) -> Sequence[Record]:
+    def _ask(self, where: tuple[str, Literal["not.is", "gte", "is"], str], offset: int = 0) -> Sequence[Record]:
         found = self.wire.ask(
             Question(
                 table=self.table,

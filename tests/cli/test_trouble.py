@@ -66,7 +66,7 @@ def several_wrong_rules(place: Place) -> None:
         file.write("pres: Somebody Else\n")
     for name, old, new in (
         ("findings.yaml", "promote-lead:", "promote-leads:"),
-        ("limits.yaml", "24", "soon"),
+        ("limits.yaml", "plan_lifetime_hours: 24", "plan_lifetime_hours: soon"),
     ):
         text = (folder / name).read_text("utf-8")
         assert old in text

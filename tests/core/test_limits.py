@@ -1,4 +1,4 @@
-"""The brakes: what is held, what a person may accept, and when a source is not believed."""
+"""The brakes: what is held, and what a person may accept."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.actions import Do
+from reconciler.core.guards import Accepted
 from reconciler.core.history import History
-from reconciler.core.limits import Accepted, LastGood, allowed_by, check_limits, refusals
-from reconciler.core.model import Position, SourceData
+from reconciler.core.limits import allowed_by, check_limits
 from reconciler.core.plan import LimitCheck
 from reconciler.core.rules import ClassLimit, Limits
-from tests.support.builders import make_member
 
 LIMITS = Limits()
 SHARE = ClassLimit(percent=10, floor=100)
@@ -187,55 +186,3 @@ def test_a_class_held_for_its_week_says_so() -> None:
 def test_a_class_over_its_hard_number_as_well() -> None:
     """The night's own limit is named where it is the narrower one."""
     assert "over the hard limit of 200" in check_week(300, lately=150).says
-
-
-# Sources
-
-
-def source(members: int, positions: int = 10, page_size: int | None = None) -> SourceData:
-    """So many members and positions."""
-    rows = tuple(make_member(f"{number:05}") for number in range(members))
-    held = tuple(Position("00001", f"code{number}") for number in range(positions))
-    return SourceData("supabase", rows, held, page_size)
-
-
-@pytest.mark.parametrize(
-    ("read", "last", "refused", "reason"),
-    [
-        (source(0, 0), None, "no members at all", "nothing is never the truth"),
-        (source(1000, 10, 1000), None, "exactly one page of 1000 members", "a cut that looks like a full page"),
-        (source(999, 10, 1000), None, None, "less than a page is the whole"),
-        (source(2000, 10, 1000), None, None, "two pages were read, so paging works"),
-        (source(979), (1000, 10), "97.9% of the 1000", "under 98% of the last good run"),
-        (source(980), (1000, 10), None, "98.0% is believed"),
-        (source(981), (1000, 10), None, "98.1% too"),
-        (source(1200), (1000, 10), None, "growth is believed; the limit on creates watches it"),
-        (source(1000, 0), (1000, 10), "no positions at all", "an empty table would clear everybody's positions"),
-        (source(1000, 0), (1000, 0), None, "unless there were none before"),
-        (source(1000, 0), None, None, "or nobody knows"),
-        (source(1000, 1), (1000, 10), None, "positions may shrink: elections are held"),
-    ],
-)
-def test_guards(read: SourceData, last: tuple[int, int] | None, refused: str | None, reason: str) -> None:
-    """A source that lost rows stops the plan before the diff; one that merely changed does not (design §4.8)."""
-    known = LastGood("20261123T023000Z-8f3a1c5e", *last) if last is not None else None
-    found = refusals(read, last_good=known, limits=LIMITS, accepted=Accepted())
-    assert len(found) == (0 if refused is None else 1), reason
-    if refused is not None:
-        assert refused in found[0], reason
-        assert f"--accept members={len(read.members)} --reason TEXT" in found[0]
-
-
-def test_all_reasons_at_once() -> None:
-    """Whoever is woken at night reads every reason in one message."""
-    last = LastGood("20261123T023000Z-8f3a1c5e", 2000, 10)
-    found = refusals(source(1000, 0, 1000), last_good=last, limits=LIMITS, accepted=Accepted())
-    assert len(found) == 3
-
-
-@pytest.mark.parametrize(("number", "believed"), [(900, True), (901, False), (899, False), (1000, False)])
-def test_shrunk_source_is_accepted_by_its_very_number(number: int, *, believed: bool) -> None:
-    """Whoever accepts must have seen the number; another number is another night."""
-    last = LastGood("20261123T023000Z-8f3a1c5e", 1000, 10)
-    accepted = Accepted({"members": number}, "local 12 left")
-    assert (refusals(source(900), last_good=last, limits=LIMITS, accepted=accepted) == ()) is believed

@@ -394,15 +394,14 @@ def test_a_value_without_a_text_form_is_named_by_its_row(postgres_shared_url: st
 
 
 def test_progress_is_told_for_every_page(postgres_shared_url: str) -> None:
-    """Each page adds what it brought, for «Fetched page 2 (2,000 members so far…)», and the total is known."""
+    """Each page adds all that it brought, for «Fetched page 2 (2,000 members so far…)», and the total is known."""
     members, positions = rows_of(2500)
     told: list[tuple[str, int, int | None]] = []
     with project(postgres_shared_url, members, positions[:1]) as supabase:
         supabase.read(progress=lambda *report: told.append(report))
     assert told == [
-        ("members", 999, 2500),
-        ("members", 1998, 2500),
-        ("members", 2499, 2500),
+        ("members", 1000, 2500),
+        ("members", 2000, 2500),
         ("members", 2500, 2500),
         ("positions", 1, 1),
     ]

@@ -17,6 +17,7 @@ from reconciler.core.findings import (
     missing_positions,
     orphan_contact,
     promote_lead,
+    quarantined_row,
     replace_uuid_external_id,
     shared_email,
     unknown_place_code,
@@ -45,6 +46,7 @@ SURVEYS: tuple[Callable[[World], Iterator[Ruling]], ...] = (
     unknown_position_code.survey,
     unknown_place_code.survey,
     invalid_member.survey,
+    quarantined_row.survey,
 )
 """Asked once a plan."""
 
@@ -63,5 +65,6 @@ RULE_IDS: tuple[str, ...] = (
     unknown_position_code.RULE,
     unknown_place_code.RULE,
     invalid_member.RULE,
+    quarantined_row.RULE,
 )
-"""Every rule, in the order of the design."""
+"""Every rule, in the order of the design, then those that came later."""

@@ -51,7 +51,9 @@ def orphans(world: World) -> Iterator[tuple[Contact, str]]:
 
 
 def _is_held(world: World, number: str) -> bool:
-    """Whether somebody who should be a contact has this number."""
+    """Whether somebody who should be a contact has this number, or may have: of a quarantined row nobody knows."""
+    if number in world.people.unsure:
+        return True
     statuses = world.rules.contacts.who.status
     return any(member.status in statuses for member in world.people.by_number.get(number, ()))
 

@@ -1,0 +1,29 @@
+"""A row of the source that cannot be used as it is: nothing touches its member until somebody has corrected it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.core.model import Evidence
+from reconciler.core.world import Ruling, World, ruling
+
+RULE = "quarantined-row"
+
+
+def survey(world: World) -> Iterator[Ruling]:
+    """One finding for each such row, with the field and the reason; the value itself is never shown."""
+    if world.rules.findings.quarantined_row.then == "off":
+        return
+    for one in world.source.quarantined:
+        number = one.number or None
+        yield ruling(
+            RULE,
+            "review",
+            f"row {one.row} is quarantined, and {'the member' if number is None else f'member {number}'} left alone: "
+            + "; ".join(f"{field} {reason}" for field, reason in one.reasons),
+            member=number,
+            evidence=tuple(
+                Evidence(f"{world.source.name} {one.row}", field, f"not shown, as it {reason}")
+                for field, reason in one.reasons
+            ),
+        )
