@@ -74,10 +74,17 @@ def write_sqlite(path: Path, members: Rows, positions: Rows) -> str:
 
 def write_mysql(url: str, members: Rows, positions: Rows) -> str:
     """Make the union's three tables in the empty database of a mysql:// URL; returns the URL."""
-    ids = {member.get("membernumber"): at for at, member in reversed([*enumerate(members, 1)])}
     with connect_mysql(url) as connection, connection.cursor() as cursor:
         for statement in MYSQL_TABLES:
             cursor.execute(statement)
+    fill_mysql(url, members, positions)
+    return url
+
+
+def fill_mysql(url: str, members: Rows, positions: Rows) -> None:
+    """Put the rows into the union's three tables, which are there and empty."""
+    ids = {member.get("membernumber"): at for at, member in reversed([*enumerate(members, 1)])}
+    with connect_mysql(url) as connection, connection.cursor() as cursor:
         cursor.executemany(
             f"INSERT INTO member (id, {', '.join(SHARED)}) VALUES ({', '.join(['%s'] * (len(SHARED) + 1))})",
             [(at, *_values(member)) for at, member in enumerate(members, 1)],
@@ -91,7 +98,6 @@ def write_mysql(url: str, members: Rows, positions: Rows) -> str:
             [(ids[position["membernumber"]], position["positioncode"]) for position in positions],
         )
         connection.commit()
-    return url
 
 
 def connect_mysql(url: str) -> pymysql.Connection:

@@ -32,6 +32,10 @@ class Project:
         """The project as a source."""
         return open_supabase(self.shim.base_url, key, sources, sleep=self.waits.append, **options)
 
+    def source_at(self, url: str) -> Source:
+        """A project at another address, where perhaps nobody is."""
+        return open_supabase(url, SERVICE_KEY, SOURCES, sleep=self.waits.append)
+
     def read(self, key: str = SERVICE_KEY, *, progress: Progress = ignore, **options: Any) -> SourceData:
         """One read, with the rules as they are shipped."""
         return self.source(key, **options).read(progress)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
-from reconciler import controller
-from reconciler.controller import PlanRequest, owned_attributes
 from reconciler.core.plan import encode
-from reconciler.runs.store import PlanStore
-from reconciler.simulator import Options, Simulator, build_app
+from reconciler.core.rules import Rules
 from reconciler.sources import Source
 from reconciler.sources.sql import open_sql
-from reconciler.targets.intercom import IntercomTarget
-from tests.services.worlds import Rows, write_mysql, write_sqlite
+from tests.services.worlds import Rows, connect_mysql, fill_mysql, write_mysql, write_sqlite
+from tests.sources.planning import planned
 from tests.sources.supabase_support import project
 from tests.support.builders import default_rules
 
@@ -60,8 +54,37 @@ CONTACTS: list[dict[str, Any]] = [
     {"id": "c7", "role": "user", "email": "bo@x.org", "external_id": "0e2f4a9c-5b7d-4c1e-9a63-d2f08b51c7e5"},
     {"id": "c8", "role": "lead", "email": "stranger@x.org"},
 ]
+POISON: Rows = [
+    {"membernumber": "200", "firstname": "Ann", "lastname": "Line\nBreak", "email": "line@x.org"},
+    {"membernumber": "201", "firstname": "A" * 1_000_000, "lastname": "Long", "email": "long@x.org"},
+    {"membernumber": "2\x0102", "firstname": "Bo", "lastname": "Control", "email": "bo@x.org"},
+    {"membernumber": "203\u200b", "firstname": "Cy", "lastname": "Unseen", "email": "cy@x.org"},
+    {"membernumber": "204", "firstname": "Di", "lastname": "Sane", "email": "di@x.org"},
+    {"membernumber": "205", "firstname": "Ed", "lastname": "Held", "email": "ed@x.org"},
+    *(
+        {"membernumber": f"{1000 + at}", "firstname": "Fi", "lastname": f"No{at}", "email": f"f{at}@x.org"}
+        for at in range(800)
+    ),
+]
+POISON_HELD: Rows = [
+    {"membernumber": "204", "positioncode": "pres"},
+    {"membernumber": "205", "positioncode": "p\x1bres"},
+    {"membernumber": "2\x0102", "positioncode": "pres"},
+    *({"membernumber": f"{1000 + at}", "positioncode": "facrep"} for at in range(400)),
+]
+"""What all three databases can hold; NUL is held by two of them, and half a character by none."""
+POISONED = [
+    {"id": f"p{number}", "external_id": number, "email": email, "name": "Old Name"}
+    for number, email in (
+        ("200", "line@x.org"),
+        ("201", "long@x.org"),
+        ("202", "bo@x.org"),
+        ("203", "cy@x.org"),
+        ("204", "di@x.org"),
+        ("205", "ed@x.org"),
+    )
+]
 DULL = {"status": "Active", "membertypeid": 6, "region": "NEA", "facility": "ZNY"}
-NOW = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
 
 _MOVING = re.compile(
     rb'"(id|created_at|expires_at|read_at|previous|digest)": ("(\d{8}T\d{6}Z-\w+|\d{4}-[^"]*|sha256:\w+)"|null)'
@@ -73,33 +96,9 @@ def whole(rows: Rows) -> Rows:
     return [DULL | dict(row) for row in rows]
 
 
-def plan_of(source: Source, contacts: list[dict[str, Any]]) -> bytes:
+def plan_of(source: Source, contacts: list[dict[str, Any]], rules: Rules | None = None) -> bytes:
     """The plan for this source and these contacts, without id and times, and with the source's name as NAME."""
-    rules = default_rules()
-    simulator = Simulator(Options(limit=1_000_000))
-    times = {"created_at": 1_700_000_000, "updated_at": 1_700_000_000}
-    simulator.seed(msgspec.json.encode(times | contact) for contact in contacts)
-
-    async def make(folder: str) -> bytes:
-        async with IntercomTarget(
-            token="t",
-            base_url="http://intercom.test",
-            owned=owned_attributes(rules),
-            transport=httpx.ASGITransport(app=build_app(simulator)),
-        ) as target:
-            made = await controller.plan(
-                source=source,
-                reader=target.reader,
-                rules=rules,
-                store=PlanStore(folder),
-                request=PlanRequest(),
-                now=lambda: NOW,
-                progress=lambda _what, _done, _total: None,
-            )
-        return encode(made)
-
-    with tempfile.TemporaryDirectory() as folder:
-        encoded = asyncio.run(make(folder))
+    encoded = encode(planned(source, contacts, rules=rules))
     named = encoded.replace(b'"source": "%s"' % source.name.encode(), b'"source": "NAME"')
     named = named.replace(b'"from": "%s ' % source.name.encode(), b'"from": "NAME ')
     return _MOVING.sub(rb'"\1": "MOVING"', named)
@@ -136,6 +135,50 @@ def test_supabase_gives_that_plan_too(postgres_shared_url: str) -> None:
         wanted = plan_of(source, CONTACTS)
     with project(postgres_shared_url, members, HELD) as supabase:
         assert plan_of(supabase.source(), CONTACTS) == wanted
+
+
+def test_poison_gives_one_plan_wherever_it_is_kept(mariadb_url: str, postgres_shared_url: str) -> None:
+    """C9 on SQLite, MariaDB and Supabase: rows set apart alike, contacts left alone, everybody else brought in line."""
+    members = whole(POISON)
+    with sqlite_source(members, POISON_HELD) as source:
+        wanted = plan_of(source, POISONED, wide_columns())
+        made = planned(source, POISONED, rules=wide_columns())
+    assert made.applyable
+    assert [action.contact for action in made.actions if action.contact is not None] == ["p204"]
+    assert sum(1 for action in made.actions if action.do == "create") == 800
+    told = [(one.member, one.says.rpartition(": ")[2]) for one in made.findings if one.rule == "quarantined-row"]
+    assert told == [
+        ("200", "last_name holds control characters"),
+        ("201", "first_name is longer than 255 characters"),
+        ("202", "number holds control characters"),
+        ("202", "member_number holds control characters"),
+        ("203", "number holds invisible characters"),
+        ("205", "code holds control characters"),
+    ]
+    write_mysql(mariadb_url, [], [])
+    with connect_mysql(mariadb_url) as connection, connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE member MODIFY firstname LONGTEXT")
+    fill_mysql(mariadb_url, members, POISON_HELD)
+    maria = open_sql(mariadb_url, default_rules().sources, shape="mysql")
+    assert plan_of(maria, POISONED, wide_columns()) == wanted
+    with project(postgres_shared_url, members, POISON_HELD) as supabase:
+        assert plan_of(supabase.source(), POISONED, wide_columns()) == wanted
+
+
+def wide_columns() -> Rules:
+    """The rules as shipped, with room for six bad rows in eight hundred."""
+    shipped = default_rules()
+    guards = msgspec.structs.replace(shipped.limits.source, quarantine_percent=1)
+    return msgspec.structs.replace(shipped, limits=msgspec.structs.replace(shipped.limits, source=guards))
+
+
+def test_nul_gives_one_plan_in_both_databases_that_hold_it(mariadb_url: str) -> None:
+    """PostgreSQL refuses NUL in text, so that Supabase cannot say one."""
+    members = whole([{"membernumber": "200", "firstname": "A\0nn", "lastname": "Nul", "email": "ann@x.org"}, *NASTY])
+    with sqlite_source(members, HELD) as source:
+        wanted = plan_of(source, CONTACTS)
+    assert b"first_name holds a NUL character" in wanted
+    assert plan_of(mysql_source(mariadb_url, members, HELD), CONTACTS) == wanted
 
 
 def drawn(seed: int) -> tuple[Rows, Rows, list[dict[str, Any]]]:
