@@ -71,7 +71,8 @@ def gather_people(source: SourceData, rules: Rules) -> People:
     shared = {email: numbers for email, numbers in by_email.items() if len(numbers) > 1}
     positions = _positions_by_member(source.positions)
     unsure = source.unsure()
-    sure = [member for member in source.members if member.number not in unsure] if unsure else source.members
+    rows = frozenset(one.row for one in source.quarantined)
+    sure = [member for member in source.members if member.number not in unsure and member.row not in rows]
     wanted, invalid = _wanted(sure, positions=positions, phones=phones, rules=rules)
     return People(
         by_number=by_number,
