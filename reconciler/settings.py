@@ -13,8 +13,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from datetime import timedelta
+from datetime import date, timedelta
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
@@ -383,6 +382,7 @@ class _Values:
         except ValueError:
             self._wrong(name, "a day as in 2026-11-24")
             return None
+
     def days(self, name: str, *, least: int) -> timedelta | None:
         text = self.shaped(name, r"[1-9][0-9]{0,4}d", f"a number of days of at least {least}, e.g. 400d")
         if text is None or int(text[:-1]) >= least:

@@ -313,7 +313,7 @@ def _inputs(world: World, context: Context) -> Inputs:
             sha256=digest(source.members),
             source=source.name,
             count=len(source.members) if is_whole else None,
-            blank=blanks(source.members) if is_whole else {},
+            blank=blanks(source.members) if is_whole else None,
             changed_at=source.changed_at,
         ),
         positions=Digest(

@@ -46,14 +46,13 @@ def phone_pattern(e164: str) -> str:
 
 def meant(rows: Iterable[Row], whom: Whom) -> tuple[str, ...]:
     """The numbers of those rows of MEMBER_FIELDS that are meant, each once and in order."""
-    return tuple(dict.fromkeys(one.number for one in of.members_from(rows) if one.number and whom.is_meant(one)))
+    members = of.source_data("", rows, ()).members
+    return tuple(dict.fromkeys(one.number for one in members if one.number and whom.is_meant(one)))
 
 
 def found(name: str, rows: Iterable[Row], positions: Iterable[of.Entry], numbers: tuple[str, ...]) -> SourceData:
     """The members with these numbers, all of their rows, and their positions."""
     known = frozenset(numbers)
-    return SourceData(
-        name,
-        of.members_from(row for row in rows if row[0] in known),
-        of.positions_from(entry for entry in positions if entry[0] in known),
+    return of.source_data(
+        name, (row for row in rows if row[0] in known), (entry for entry in positions if entry[0] in known)
     )
