@@ -52,7 +52,9 @@ def setting_of(plan: Plan, seen: Seen, rules: Rules) -> Setting:
     """The setting of one group of a plan."""
     return Setting(
         rules=msgspec.structs.replace(rules, mappings=seen.mappings),
-        source=SourceData(plan.inputs.members.source or "source", seen.members, seen.positions),
+        source=SourceData(
+            plan.inputs.members.source or "source", seen.members, seen.positions, quarantined=seen.quarantined
+        ),
         contacts=seen.contacts,
         open_conversations=seen.open_conversations,
         history=History(flips=seen.flips),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from reconciler.core.model import Contact, Member, Position
+from reconciler.core.model import Contact, Member, Position, Quarantined
 
 
 class Basis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -33,6 +33,8 @@ class Seen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """Their rows, text trimmed and in NFC, each by its words in contacts.yaml."""
     positions: tuple[Position, ...] = ()
     """Their positions."""
+    quarantined: tuple[Quarantined, ...] = ()
+    """Rows of theirs that cannot be used, without what is in them."""
     contacts: tuple[Contact, ...] = ()
     """The contacts, owned fields and dates only."""
     open_conversations: dict[str, int] = {}

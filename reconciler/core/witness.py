@@ -144,6 +144,7 @@ def _seen(world: World, history: History, numbers: list[str], contacts: list[str
     return Seen(
         members=tuple(_cut(member) for number in numbers for member in people.by_number[number]),
         positions=tuple(position for number in numbers for position in people.positions.get(number, ())),
+        quarantined=tuple(one for one in world.source.quarantined if one.number in numbers),
         contacts=tuple(_in_order(world.snapshot.by_id[one]) for one in contacts),
         open_conversations=_of(world.open_conversations, contacts),
         mappings=_of(world.rules.mappings, contacts),
