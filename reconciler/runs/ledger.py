@@ -68,7 +68,7 @@ class Ledger:
         for _ in range(_RACES):
             before = self.tail()
             data = build(None if before is None else before.record_digest)
-            if self._objects.exists(name) and self.has(name):
+            if self._objects.exists(name) and self.link_of(name) is not None:
                 if self._objects.get(name) != data:
                     raise taken(self._objects.path_of(name))
                 break
@@ -90,15 +90,15 @@ class Ledger:
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
             return tuple(pool.map(self._link, names))
 
-    def has(self, name: str) -> bool:
-        """Whether a record is in the chain. The newest links are read first."""
+    def link_of(self, name: str) -> Link | None:
+        """The link that names a record; None where none does. The newest links are read first."""
         links = sorted(filter(LINK.fullmatch, self._objects.names(FOLDER)), reverse=True)
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
             for start in range(0, len(links), _SIDE_BY_SIDE):
-                found = pool.map(self._link, links[start : start + _SIDE_BY_SIDE])
-                if any(link.record == name for link in found):
-                    return True
-        return False
+                for link in pool.map(self._link, links[start : start + _SIDE_BY_SIDE]):
+                    if link.record == name:
+                        return link
+        return None
 
     def _claim(self, name: str, data: bytes, *, after: Link | None) -> Link | None:
         """Make a record the next after that link; None where another record is."""

@@ -67,14 +67,22 @@ class PlanStore:
     def put_plan(self, plan: Plan) -> str:
         """Store the plan and return its name, `ID.json`.
 
-        The same bytes again are a success. Raises PlanError where other bytes have that id already.
+        The same bytes again are a success. Raises PlanError where other bytes have that id already, PlanUnreadable
+        where these bytes took the place of those that were stored.
         """
         name, data = f"{_safe(plan.id)}.json", plan_file.encode(plan)
         there = self._place.find(name)
         if there is not None and there != data:
             raise taken(self._place.path_of(name))
-        if there is None or not self._ledger.has(name):
+        link = None if there is None else self._ledger.link_of(name)
+        if link is None:
             self._append(name, lambda _: data)
+        elif link.record_digest != sealed.digest_of(data):
+            raise PlanUnreadable(
+                f"{self._place.path_of(name)} is not the plan that was stored: it was changed, and sealed anew",
+                next_step="Restore it from a backup, and find out who may write there. `reconcile verify` names all "
+                "that is not as it was written.",
+            )
         return name
 
     def get_plan(self, ref: str) -> Plan:
@@ -126,7 +134,7 @@ class PlanStore:
         return tuple(
             self._decoded(name, approval_file.decode, id_of=lambda approval: approval.plan)
             for name in names
-            if self._ledger.has(name)
+            if self._ledger.link_of(name) is not None
         )
 
     def get_outcome(self, ref: str) -> RunOutcome:

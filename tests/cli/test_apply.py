@@ -182,6 +182,18 @@ def test_damaged_newest_record_stops_an_apply_before_it_writes(own_place: Place)
     assert outcome_of(own_place, made).summary.done == 8
 
 
+def test_a_stored_plan_that_was_edited_and_sealed_anew_writes_nothing(own_place: Place) -> None:
+    """Its digest fits its content, but the chain holds that of the plan that was stored."""
+    made = own_place.plan()
+    edited = msgspec.structs.replace(made, intercom_version="2.17")
+    own_place.plan()  # so that it is not the newest record, which is looked at in any case
+    (own_place.folder / "plans" / f"{made.id}.json").write_bytes(plan_file.encode(edited))
+    done = own_place.run("apply", made.id)
+    assert done.code == ExitCode.ERROR
+    assert "it was changed, and sealed anew" in done.err
+    assert own_place.effects() == []
+
+
 def test_forged_plan_under_a_stored_id_writes_nothing(own_place: Place) -> None:
     """Its outcome could not be stored beside the plan that has that id, so it does not run."""
     made = own_place.plan()

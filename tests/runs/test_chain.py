@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ from reconciler.core import sealed
 from reconciler.core.plan import Plan
 from reconciler.errors import PlanUnreadable
 from reconciler.runs.audit import Audit
+from reconciler.runs.ledger import Ledger
+from reconciler.runs.objects import Folder
 from reconciler.runs.store import PlanStore
 from tests.report.plans import make_action, make_plan
 from tests.runs.test_store import put_outcome
@@ -300,6 +303,55 @@ def test_what_a_dead_writer_began_is_completed(tmp_path: Path, steps: int) -> No
     assert verified(folder).flaws == ()
     assert store.has_outcome(plan_of(1).id) == (steps > 1)
     assert part.exists() == (steps == 1)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+class Dying(Folder):
+    """A folder whose process is killed before or after the effect of one call that changes it."""
+
+    def __init__(self, path: str, *, at: int, before: bool) -> None:
+        super().__init__(path)
+        self._left = at
+        self._before = before
+
+    def _effect(self, do: Callable[[], Any]) -> Any:
+        self._left -= 1
+        if self._left == 0 and self._before:
+            raise Killed
+        done = do()
+        if self._left == 0:
+            raise Killed
+        return done
+
+    def create(self, name: str, data: bytes) -> bool:
+        """As a folder does."""
+        done: bool = self._effect(lambda: super(Dying, self).create(name, data))
+        return done
+
+    def remove(self, name: str) -> None:
+        """As a folder does."""
+        self._effect(lambda: super(Dying, self).remove(name))
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, 6))
+def test_killed_at_any_effect_of_a_write(tmp_path: Path, at: int, before: bool) -> None:
+    """A record stands whole or not at all, the chain is sound, and both writers' records come to stand in the end."""
+    store = chain(tmp_path / "plans", 1)
+    dying = Ledger(Dying(store.location, at=at, before=before), random=os.urandom)
+    plan = plan_of(1, store.latest_digest())
+    with pytest.raises(Killed):
+        dying.append(f"{plan.id}.json", lambda _: _encoded(plan))
+    assert verified(tmp_path / "plans").flaws == ()
+    store.put_plan(plan_of(2, store.latest_digest()))
+    store.put_plan(plan)
+    found = verified(tmp_path / "plans")
+    assert (found.records, found.flaws) == (4, ())
+    assert store.get_plan(plan.id) == plan
+    assert not list((tmp_path / "plans" / "chain").glob("*.part"))
 
 
 def test_the_newest_record_gone_stops_the_next(tmp_path: Path) -> None:
