@@ -134,8 +134,6 @@ def flaw_of(number: int, links: Found, found: Found, holders: Found) -> tuple[st
     record = found[number]
     if link["number"] != number:
         return path, "reordered", f"it is link {link['number']} of the chain"
-    if number == 1 and link["previous"] is not None:
-        return path, "dropped", "the links before it are gone"
     if before is not None and link["previous"] != before["digest"]:
         return path, "forked", f"it follows another link than the one that stands at {number - 1}"
     if not record["there"]:

@@ -113,8 +113,6 @@ def _no_link(number: int, *, is_there: bool) -> Flaw:
 def _of_link(number: int, link: Link, *, digest_before: str | None) -> Flaw | None:
     if link.number != number:
         return Flaw(link_path(number), "reordered", f"it is link {link.number} of the chain")
-    if number == 1 and link.previous is not None:
-        return Flaw(link_path(number), "dropped", "the links before it are gone")
     if digest_before is not None and link.previous != digest_before:
         return Flaw(link_path(number), "forked", f"it follows another link than the one that stands at {number - 1}")
     return None

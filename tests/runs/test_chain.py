@@ -156,6 +156,11 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "edited",
     ),
     "record and link are made anew": (lambda at: made_anew(at, 15), "chain/00000016.json", "forked"),
+    "two records change places, and all links from there on are made anew": (
+        lambda at: links_made_anew(at, swapped=15),
+        f"{plan_of(7).id}.outcome.json",
+        "forked",
+    ),
     "another history from a record on": (
         lambda at: (at / record(60)).write_bytes(_plan_after(at, 14)),
         record(60),
@@ -189,6 +194,20 @@ def made_anew(folder: Path, number: int) -> None:
     reseal(folder / link.record, b"+1765", b"+1766")
     digest = sealed.digest_of((folder / link.record).read_bytes())
     path.write_bytes(link_file.encode(msgspec.structs.replace(link, record_digest=digest)))
+
+
+def links_made_anew(folder: Path, *, swapped: int) -> None:
+    """Somebody who may write puts a record before the one that it follows, and makes every later link fit."""
+    paths = sorted((folder / "chain").iterdir())
+    links = [link_file.decode(path.read_bytes(), where="x") for path in paths]
+    one, other = links[swapped - 1], links[swapped]
+    links[swapped - 1] = msgspec.structs.replace(other, number=swapped)
+    links[swapped] = msgspec.structs.replace(one, number=swapped + 1)
+    previous = links[swapped - 2]
+    for place in range(swapped - 1, len(links)):
+        digest = sealed.digest_of(link_file.encode(previous))
+        previous = msgspec.structs.replace(links[place], previous=digest)
+        paths[place].write_bytes(link_file.encode(previous))
 
 
 @pytest.mark.parametrize("name", TAMPERED)

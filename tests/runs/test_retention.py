@@ -140,9 +140,11 @@ def test_what_waits_for_an_erased_action_no_longer_names_it(tmp_path: Path) -> N
     store = PlanStore(str(tmp_path / "plans"))
     plan = plan_of_both(1, None)
     waiting = make_action(3, "update", id="u-eeeeeeeeeeee", after=("u-aaaaaaaaaaaa",))
-    store.put_plan(make_plan(*plan.actions, waiting, id=plan.id))
+    after_that = make_action(4, "update", id="u-ffffffffffff", after=("u-eeeeeeeeeeee",))
+    store.put_plan(make_plan(*plan.actions, waiting, after_that, id=plan.id))
     store.erase_member(ANN)
-    assert holding(store, ("u-aaaaaaaaaaaa",)) == []
+    assert holding(store, ("u-aaaaaaaaaaaa", "u-eeeeeeeeeeee", "u-ffffffffffff")) == []
+    assert holding(store, ("u-bbbbbbbbbbbb",)) == [f"{plan.id}.json"]
 
 
 def test_no_digest_of_what_was_read_is_left_to_try_values_with(store: PlanStore) -> None:

@@ -26,8 +26,8 @@ class S3:
     url: str = ""
     forgets_conditions: bool = False
     """It passes over If-None-Match, as some servers do that speak S3."""
-    loses_answers: int = 0
-    """So many PUTs from now on are carried out, and the connection is cut before they are answered."""
+    loses_answer_to: int = 0
+    """The PUT of this number, counted from now on, is carried out, and the connection cut before it is answered."""
     refuses: int = 0
     """So many calls from now on are answered with 500, and not carried out."""
     calls: list[str] = field(default_factory=list)
@@ -65,11 +65,12 @@ def s3_server() -> Iterator[S3]:
         if server.forgets_conditions:
             environ.pop("HTTP_IF_NONE_MATCH", None)
         answer: Iterable[bytes] = moto(environ, start_response)
-        if server.loses_answers and environ["REQUEST_METHOD"] == "PUT":
-            server.loses_answers -= 1
-            list(answer)
-            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-            raise ConnectionAbortedError
+        if server.loses_answer_to and environ["REQUEST_METHOD"] == "PUT":
+            server.loses_answer_to -= 1
+            if not server.loses_answer_to:
+                list(answer)
+                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+                raise ConnectionAbortedError
         return answer
 
     running = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
@@ -94,7 +95,7 @@ def _s3_process() -> Iterator[S3]:
 def s3(_s3_process: S3) -> S3:
     """The server, well-behaved."""
     _s3_process.forgets_conditions = False
-    _s3_process.loses_answers = _s3_process.refuses = 0
+    _s3_process.loses_answer_to = _s3_process.refuses = 0
     _s3_process.calls.clear()
     return _s3_process
 
