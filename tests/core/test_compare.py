@@ -167,12 +167,17 @@ def test_what_comes_and_goes(nights: list[tuple[Any, ...]], flapping: bool) -> N
     assert found.looked_at == len(plans)
 
 
+def test_what_came_after_both_is_not_looked_at() -> None:
+    """Between two plans of last month nothing flaps because of what a later one says."""
+    found = compare(plan_at(1, SAME), plan_at(2), others=[plan_at(3, SAME)])
+    assert not any(pair.flapping for pair in found.actions)
+
+
 UNDOING = make_action(2, because=(msgspec.structs.replace(make_action(2).because[0], rule="undo"),))
 NO_NIGHTS = [
     ("refused", {"applyable": False}),
     ("about positions", {"target": "positions"}),
     ("about one member", {"summary": msgspec.structs.replace(make_plan().summary, unchanged=0)}),
-    ("after both", {"created_at": NIGHTS[20]}),
 ]
 
 
