@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias, TypeGuard
 from urllib.parse import urlsplit
@@ -43,6 +44,9 @@ _BEYOND_THE_END = "PGRST103"
 """An offset past the last row; said only to those who ask for the count, in the versions known."""
 _CODE = re.compile(r"[0-9A-Z]{3,8}")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+_NOTHING = httpx.ByteStream(b"")
 
 
 class MissingTable(Exception):
@@ -120,6 +124,7 @@ class Wire:
             raise SettingsError("SUPABASE_KEY is malformed: wanted is one word.", next_step="Correct SUPABASE_KEY.")
         self.place = f"supabase at {urlsplit(url).hostname}"
         self._status = 0
+        self._response: httpx.Response | None = None
         self._http = httpx.Client(
             transport=_Bounded(httpx.HTTPTransport() if transport is None else transport, clock),
             timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
@@ -171,7 +176,8 @@ class Wire:
     def _try(self, question: Question) -> Answer | Exception:
         self._status = 0
         try:
-            found = self._request(question).execute()
+            with self._letting_go():
+                found = self._request(question).execute()
         except APIError as error:
             return self._problem(question, error.code or "")
         except _Unfit as error:
@@ -216,6 +222,21 @@ class Wire:
 
     def _note(self, response: httpx.Response) -> None:
         self._status = response.status_code
+        self._response = response
+
+    @contextmanager
+    def _letting_go(self) -> Iterator[None]:
+        """Free the answer with its bytes at the end of the block.
+
+        httpx's response and its stream hold each other, and while a plan is made the collector that would find them is
+        paused: every page would be kept.
+        """
+        try:
+            yield
+        finally:
+            if self._response is not None:
+                self._response.stream = _NOTHING
+                self._response = None
 
 
 _CHECK = "Check SUPABASE_URL, that it can be reached from here, then run the command again."
