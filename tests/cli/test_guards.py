@@ -21,6 +21,7 @@ def union(make_place: Callable[[Simulator], Place]) -> Place:
     place = make_place(Simulator())
     place.new_members(40)
     assert place.run("plan").code == ExitCode.DONE
+    time.sleep(1.01)
     return place
 
 

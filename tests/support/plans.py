@@ -49,7 +49,15 @@ FINDINGS = st.builds(
     evidence=st.lists(st.builds(Evidence, origin=TEXT, field=TEXT, value=SCALARS), max_size=2).map(tuple),
 )
 
-DIGESTS = st.builds(Digest, sha256=SHA, source=st.none() | TEXT, count=st.none() | COUNTS, read_at=st.none() | TEXT)
+DIGESTS = st.builds(
+    Digest,
+    sha256=SHA,
+    source=st.none() | TEXT,
+    count=st.none() | COUNTS,
+    read_at=st.none() | TEXT,
+    blank=st.none() | st.dictionaries(st.sampled_from(["email", "phone"]) | TEXT, COUNTS, max_size=3),
+    changed_at=st.none() | TEXT,
+)
 
 LIMITS = st.builds(
     LimitCheck,
