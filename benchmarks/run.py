@@ -27,9 +27,11 @@ MODULES = (
     "night_calls",
     "durable_cost",
     "apply_rate",
+    "webhook",
     "webhook_latency",
 )
-"""Each in a process of its own: how fast Intercom is called, what durability costs, how long an agent waits."""
+"""Each in a process of its own: how fast Intercom is called, what durability costs, how soon the webhook
+answers, and how long an agent waits."""
 
 ROUNDS = 5
 SMALL, LARGE = 20_000, 200_000
