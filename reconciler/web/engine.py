@@ -58,6 +58,8 @@ async def running(database: StateDatabase, work: Work, *, executor: str, at_once
         use_listen_notify=False,
         notification_listener_polling_interval_sec=0.1,  # also how long leaving takes
     )
+    with database.begin():
+        pass  # before the engine opens the file: SQLite changes how it keeps its journal only for who is alone
     use(work)
     try:
         try:
