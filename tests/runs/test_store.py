@@ -237,6 +237,16 @@ def test_missing_plan_in_an_empty_store(store: PlanStore) -> None:
     assert not Path(store.location).exists()
 
 
+def test_a_plan_for_a_part_is_no_measure(store: PlanStore) -> None:
+    """A plan that does not say how many rows it was made from read only some of them."""
+    whole, part = plan_at(1), plan_at(2)
+    digest = msgspec.structs.replace(part.inputs.members, count=None)
+    part = msgspec.structs.replace(part, inputs=msgspec.structs.replace(part.inputs, members=digest))
+    store.put_plan(whole)
+    store.put_plan(part)
+    assert store.last_good() == whole
+
+
 def test_outcome_of_a_plan_that_came_as_a_file(store: PlanStore) -> None:
     """A plan applied from a file has its outcome in the store, and is found by its id like any other."""
     put_outcome(store, plan_at(1))

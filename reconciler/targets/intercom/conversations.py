@@ -6,7 +6,9 @@ written at all, so that whoever repeats an event repeats nothing else.
 
 from __future__ import annotations
 
-from reconciler.errors import NotFound, TargetError, Unreachable
+from contextlib import suppress
+
+from reconciler.errors import NotFound, Unreachable
 from reconciler.targets.intercom.client import IntercomClient
 from reconciler.targets.intercom.wire import OneConversation
 
@@ -16,18 +18,14 @@ async def take_tag_off(client: IntercomClient, conversation_id: str, tag_id: str
 
     Raises TargetError.
     """
-    for again in (False, True):
+    with suppress(NotFound):
         try:
             await client.untag_conversation(conversation_id, tag_id, admin=admin)
-        except NotFound:
-            return
         except Unreachable as error:
-            if again or not error.sent:
+            if not error.sent:
                 raise
-            if not _has_tag(await client.conversation(conversation_id), tag_id):
-                return
-        else:
-            return
+            if _has_tag(await client.conversation(conversation_id), tag_id):
+                await client.untag_conversation(conversation_id, tag_id, admin=admin)
 
 
 async def write_note(client: IntercomClient, conversation_id: str, text: str, *, marker: str, admin: str) -> bool:
@@ -39,23 +37,16 @@ async def write_note(client: IntercomClient, conversation_id: str, text: str, *,
     """
     if marker not in text:
         raise ValueError("a note must hold its marker")
-    for again in (False, True):
-        if (await client.conversation(conversation_id)).notes_with(marker):
-            return again
-        try:
+    if (await client.conversation(conversation_id)).notes_with(marker):
+        return False
+    try:
+        await client.note(conversation_id, text, admin=admin)
+    except Unreachable as error:
+        if not error.sent:
+            raise
+        if not (await client.conversation(conversation_id)).notes_with(marker):
             await client.note(conversation_id, text, admin=admin)
-        except Unreachable as error:
-            if again or not error.sent:
-                raise
-        else:
-            return True
-    raise _lost(conversation_id)
-
-
-def _lost(conversation_id: str) -> TargetError:
-    return TargetError(
-        f"The note in conversation {conversation_id} could not be written.", next_step="It is tried again later."
-    )
+    return True
 
 
 def _has_tag(conversation: OneConversation, tag_id: str) -> bool:
