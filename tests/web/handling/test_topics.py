@@ -12,7 +12,8 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from reconciler.core.rules import ClassLimit
-from reconciler.errors import Paused
+from reconciler.errors import Paused, StateError
+from reconciler.runs.claims import NIGHT, Claims
 from reconciler.simulator import Call
 from reconciler.web.notes import REASONS, TEXTS, marker_of, note
 from tests.support.builders import default_rules, make_member
@@ -99,6 +100,28 @@ def test_a_twin_in_an_open_conversation_is_left(tmp_path: Path) -> None:
     [handled] = desk.handle(message("l1"))
     assert handled.result == "refused"
     assert desk.writes() == []
+
+
+def test_who_only_looks_alike_is_not_read(tmp_path: Path) -> None:
+    """A search by the last digits of a phone finds strangers; they cost no call."""
+    stranger = LEAD | {"id": "s1", "phone": "+12025550123", "email": "s@example.net"}
+    desk = open_desk(tmp_path, DRIFTED, stranger)
+    [handled] = desk.handle(message("a1"))
+    assert handled.result == "reconciled"
+    assert "/contacts/s1" not in {call.path for call in desk.simulator.calls}
+
+
+def test_contacts_that_another_has_claimed_are_waited_for(tmp_path: Path) -> None:
+    """The one that wrote, its member, and every contact that the plan turns out to write."""
+    for name in ("l1", "a1", "member 1001"):
+        desk = open_desk(tmp_path / name, DRIFTED, LEAD | {"email": "ann@example.org"})
+        night = Claims(desk.database, holder=NIGHT)
+        night.take([name])
+        with pytest.raises(StateError, match="somebody else is at work"):
+            desk.handle(message("l1"))
+        assert desk.writes() == []
+        night.give_up()
+        assert [one.result for one in desk.handle(message("l1"))] == ["reconciled"]
 
 
 REVIEWED: dict[str, tuple[tuple[Any, ...], tuple[dict[str, Any], ...]]] = {
