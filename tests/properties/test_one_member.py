@@ -33,7 +33,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @given(union=unions(), data=st.data())
-@settings(max_examples=WORLDS // 2, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=WORLDS // 4, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_the_plan_for_one_contact_is_the_slice(runner: asyncio.Runner, union: Union, data: st.DataObject) -> None:
     """For a random contact of a random world, by its e-mail as a message brings it, and for a random member."""
     union = searchable(union)

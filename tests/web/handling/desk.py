@@ -207,7 +207,7 @@ def open_desk(
     members: tuple[Member, ...] = MEMBERS,
     lookup: LookUp | None = None,
     rules: Rules | None = None,
-    state_url: str | None = None,
+    database: StateDatabase | None = None,
     **options: Any,
 ) -> Desk:
     """A desk with these seed lines in its workspace."""
@@ -225,7 +225,7 @@ def open_desk(
         simulator,
         clock,
         folder,
-        StateDatabase(state_url or f"sqlite:///{folder / 'state.sqlite'}"),
+        database or StateDatabase(f"sqlite:///{folder / 'state.sqlite'}"),
         lookup or Asked(source),
         rules or default_rules(),
     )

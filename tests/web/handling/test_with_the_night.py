@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from sqlalchemy import delete
 
 from reconciler import controller
 from reconciler.controller import PlanRequest, owned_attributes
@@ -21,6 +22,7 @@ from reconciler.core.model import Member, Progress, SourceData, silent
 from reconciler.core.plan import Plan
 from reconciler.runs.apply import Run
 from reconciler.runs.claims import NIGHT, Claims
+from reconciler.runs.state import CLAIMS, StateDatabase
 from reconciler.simulator import build_app
 from reconciler.targets.intercom import IntercomTarget
 from reconciler.web.events import Event, Handled
@@ -65,13 +67,21 @@ def runner() -> Iterator[asyncio.Runner]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateDatabase]:
+    """One state database for all races, which costs more to make than to empty."""
+    opened = StateDatabase(f"sqlite:///{tmp_path_factory.mktemp('state') / 'state.sqlite'}")
+    yield opened
+    opened.close()
+
+
 @pytest.mark.parametrize("race", RACES.values(), ids=RACES.keys())
-def test_every_order_converges(race: Race, runner: asyncio.Runner) -> None:
+def test_every_order_converges(race: Race, runner: asyncio.Runner, database: StateDatabase) -> None:
     """Two to the sixth orders: the contact is as the source has it now, nobody is there twice, nothing is in doubt."""
     seen = set()
     for choices in product((0, 1), repeat=STEPS):
         with TemporaryDirectory() as folder:
-            desk, turns, outcomes, handled = runner.run(run_race(race, Path(folder), choices))
+            desk, turns, outcomes, handled = runner.run(run_race(race, Path(folder), database, choices))
         check(race, desk, outcomes, handled)
         seen.add(tuple(turns.taken))
     assert len(seen) > STEPS
@@ -94,13 +104,13 @@ def check(race: Race, desk: Desk, outcomes: tuple[Outcome, ...], handled: Handle
         assert desk.notes()
 
 
-def test_without_claims_an_update_out_of_date_would_win(runner: asyncio.Runner) -> None:
+def test_without_claims_an_update_out_of_date_would_win(runner: asyncio.Runner, database: StateDatabase) -> None:
     """The guard itself: without it some order of the calls leaves what the source no longer says."""
     race = RACES["an update that is out of date"]
     regions = set()
     for choices in product((0, 1), repeat=STEPS):
         with TemporaryDirectory() as folder:
-            desk, *_ = runner.run(run_race(race, Path(folder), choices, claims=False))
+            desk, *_ = runner.run(run_race(race, Path(folder), database, choices, claims=False))
             regions.add(desk.contact("a1")["custom_attributes"]["region"])
         if len(regions) == 2:
             return
@@ -108,10 +118,12 @@ def test_without_claims_an_update_out_of_date_would_win(runner: asyncio.Runner) 
 
 
 async def run_race(
-    race: Race, folder: Path, choices: tuple[int, ...], *, claims: bool = True
+    race: Race, folder: Path, database: StateDatabase, choices: tuple[int, ...], *, claims: bool = True
 ) -> tuple[Desk, Turns, tuple[Outcome, ...], Handled]:
     """Plan the night, then let both make their calls in the order of the choices."""
-    desk = open_desk(folder, *race.lines, members=race.now)
+    with database.begin() as connection:
+        connection.execute(delete(CLAIMS))
+    desk = open_desk(folder, *race.lines, members=race.now, database=database)
     plan = await plan_of(desk, race.then)
     assert plan.actions
     desk.clock.now += 60
