@@ -21,7 +21,7 @@ from reconciler.settings import Need, Settings
 
 if TYPE_CHECKING:
     from reconciler.targets.intercom.attributes import AttributeProblem
-    from reconciler.targets.intercom.checkup import Checkup, Permission
+    from reconciler.targets.intercom.checkup import Checkup, Job, Permission
 
 T = TypeVar("T")
 
@@ -142,12 +142,15 @@ class Around:
             self._check_opened()
             if ahead is None:
                 self.ahead.settle(lambda: None)
-            # After a 403 to anything the client sends no write any more: what is asked by one goes first.
-            await _settle(self.permissions, checkup.permissions)
+            await _settle(self.permissions, lambda: checkup.permissions(*self._jobs()))
             await asyncio.gather(
                 _settle(self.attributes, lambda: self._check_attributes(checkup)),
                 _settle(self.live, checkup.live_contacts),
             )
+
+    def _jobs(self) -> tuple[Job, ...]:
+        """A service that has no secret for its webhook is not in use."""
+        return ("night", "service") if self.settings.intercom_client_secrets else ("night",)
 
     def _check_opened(self) -> None:
         """Raises NotLookedAt where there is no use in asking any more. A token may lack the scope for /me alone."""

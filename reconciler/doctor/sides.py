@@ -99,14 +99,15 @@ def clock(around: Around) -> Check:
 
 
 def permissions(around: Around) -> Check:
-    """The token may make every kind of call that a night makes."""
+    """The token may make every kind of call that a night makes; and the web service, where there is one."""
     found = around.permissions.value(asks="permissions")
-    missing = [one for one in found if one.missing is not None]
-    if missing:
-        first = missing[0].missing
-        says = f"the token may not {', nor '.join(one.to for one in missing)}"
-        return red("permissions", f"{says}. {first.what}" if first else says, first.next_step if first else "")
-    return green("permissions", f"all {len(found)} kinds of calls that a night makes are allowed")
+    missing = [(one, one.missing) for one in found if one.missing is not None]
+    if not missing:
+        return green("permissions", f"all {len(found)} kinds of calls that are needed are allowed")
+    says = f"the token may not {', nor '.join(one.to for one, _ in missing)}. {missing[0][1].what}"
+    if any(one.of == "night" for one, _ in missing):
+        return red("permissions", says, missing[0][1].next_step)
+    return amber("permissions", f"{says} The night does without, the web service does not.", missing[0][1].next_step)
 
 
 def attributes(around: Around) -> Check:

@@ -18,6 +18,7 @@ from reconciler.settings import load_settings
 from tests.cli.support import DEMO, TOKEN
 from tests.cli.test_trouble import free_port
 from tests.doctor.cases import ALL, CASES, NOT_LOOKED_AT, Case, positions_mirrored
+from tests.doctor.guard import guarded
 from tests.doctor.support import EVERYTHING, World, interrupt
 
 
@@ -105,6 +106,27 @@ def test_run_under_way_is_not_interrupted(world: World) -> None:
         found = {check.id: check for check in world.look().checks}
     assert found["interrupted"].status == "green"
     assert found["interrupted"].says.endswith("is being applied now")
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "status", "says"),
+    [
+        (("PUT /contacts/",), "red", "the token may not write contacts. Intercom refused PUT /contacts/"),
+        (("GET /data_attributes",), "red", "the token may not read attributes."),
+        (("PUT /contacts/", "POST /contacts/search"), "red", "may not write contacts, nor search contacts."),
+        (("POST /conversations/0",), "amber", "the token may not write notes."),
+        (("GET /me",), "green", "kinds of calls that are needed are allowed"),
+    ],
+)
+def test_scopes_that_are_missing(forbidden: tuple[str, ...], status: Status, says: str, world: World) -> None:
+    """Red where the night needs them, amber where only the web service does; the others are asked all the same."""
+    with guarded(world.place.simulator, *forbidden) as base_url:
+        world.place.set(INTERCOM_BASE_URL=base_url)
+        found = {check.id: check for check in world.look().checks}
+    assert found["permissions"].status == status, found["permissions"]
+    assert says in found["permissions"].says
+    assert found["permissions"].next_step.startswith("Give the token this permission") == (status != "green")
+    assert found["contacts"].status == "green"
 
 
 def test_positions_that_are_stale(world: World) -> None:

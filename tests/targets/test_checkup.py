@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.errors import ScopeMissing, Unauthorized, Unreachable
 from reconciler.simulator import Options, Simulator, build_app
-from reconciler.targets.intercom.checkup import IMPATIENT, PROBES, Checkup
+from reconciler.targets.intercom.checkup import IMPATIENT, NOBODY, PROBES, Checkup
 from tests.targets.support import BASE_URL, START, TOKEN, answer, clock, refusal, run
 
 T = TypeVar("T")
@@ -56,14 +56,19 @@ SCOPES = [
     ("search contacts", "POST /contacts/search", "read_list_users_companies"),
     ("search conversations", "POST /conversations/search", "read_conversations"),
     ("read attributes", "GET /data_attributes", "read_list_users_companies"),
+    ("read conversations", "GET /conversations/", "read_conversations"),
+    ("write notes", f"POST /conversations/{NOBODY}/reply", "write_conversations"),
+    ("remove tags", f"DELETE /conversations/{NOBODY}/tags/", "write_tags"),
 ]
 
 
 def test_a_good_token_may_do_everything_and_nothing_changes() -> None:
     """One call of each kind, none of them with an effect: the contact that they are about cannot be there."""
     stand_in = simulator()
-    found = checking(httpx.ASGITransport(app=build_app(stand_in)), lambda checkup: checkup.permissions())
-    assert [(one.to, one.missing) for one in found] == [(to, None) for to, _ in PROBES]
+    found = checking(
+        httpx.ASGITransport(app=build_app(stand_in)), lambda checkup: checkup.permissions("night", "service")
+    )
+    assert [(one.to, one.missing) for one in found] == [(probe.to, None) for probe in PROBES]
     assert [call.effect for call in stand_in.calls] == [False] * len(PROBES)
     assert [call.method for call in stand_in.calls].count("PUT") == 1
 
@@ -71,23 +76,40 @@ def test_a_good_token_may_do_everything_and_nothing_changes() -> None:
 @pytest.mark.parametrize(("to", "forbidden", "scope"), SCOPES)
 def test_a_scope_that_is_missing_is_named(to: str, forbidden: str, scope: str) -> None:
     """That one alone, with the scope as Intercom calls it, and the others are asked all the same."""
-    found = checking(Guarded(simulator(), forbidden, scope), lambda checkup: checkup.permissions())
+    found = checking(Guarded(simulator(), forbidden, scope), lambda checkup: checkup.permissions("night", "service"))
     missing = {one.to: one.missing for one in found if one.missing is not None}
     assert list(missing) == [to]
     assert f"The token lacks the scope {scope}." in missing[to].what
     assert missing[to].next_step.startswith("Give the token this permission")
 
 
+def test_one_write_that_is_refused_is_not_all_writes() -> None:
+    """The client of a run sends no write after a 403; the second must not be taken for refused because of that."""
+    found = checking(
+        Guarded(simulator(), "PUT /contacts/", "write_users_companies"),
+        lambda checkup: checkup.permissions("night", "service"),
+    )
+    assert [one.to for one in found if one.missing is not None] == ["write contacts"]
+
+
+def test_only_what_is_used_is_asked() -> None:
+    """Where there is no web service, nothing of its calls."""
+    stand_in = simulator()
+    found = checking(httpx.ASGITransport(app=build_app(stand_in)), lambda checkup: checkup.permissions("night"))
+    assert {one.of for one in found} == {"night"}
+    assert [call.path for call in stand_in.calls if call.path.startswith("/conversations/0")] == []
+
+
 def test_scopes_cover_every_probe() -> None:
     """A probe without a case above proves nothing."""
-    assert [to for to, _ in PROBES] == [to for to, _, _ in SCOPES]
+    assert [probe.to for probe in PROBES] == [to for to, _, _ in SCOPES]
 
 
 def test_a_token_that_is_not_accepted_is_no_missing_scope() -> None:
     """401 is raised: it is about all calls alike."""
     transport = httpx.MockTransport(lambda _: refusal(401, "unauthorized", "Access Token Invalid"))
     with pytest.raises(Unauthorized):
-        checking(transport, lambda checkup: checkup.permissions())
+        checking(transport, lambda checkup: checkup.permissions("night", "service"))
 
 
 def test_a_workspace_that_is_down_is_no_permission() -> None:
@@ -96,7 +118,7 @@ def test_a_workspace_that_is_down_is_no_permission() -> None:
     async def until_told(checkup: Checkup) -> float:
         began = clock()
         with pytest.raises(Unreachable):
-            await checkup.permissions()
+            await checkup.permissions("night")
         return clock() - began
 
     transport = httpx.MockTransport(lambda _: answer(503, {}))

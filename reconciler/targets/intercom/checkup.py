@@ -11,7 +11,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from typing import Any, Literal, Self
 
 import httpx
 
@@ -34,11 +35,25 @@ making, and this one's is 1970.
 _CONNECTIONS = 4
 
 
+Job = Literal["night", "service"]
+"""Who makes a call: the runs of the night, or the web service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A call that shows whether the token may make others of its kind. to: what, as in `may … contacts`."""
+
+    to: str
+    of: Job
+    ask: Callable[[IntercomClient], Awaitable[object]]
+
+
 @dataclass(frozen=True, slots=True)
 class Permission:
     """Whether the token may make one kind of call. missing: what Intercom said where it may not."""
 
     to: str
+    of: Job
     missing: ScopeMissing | None = None
 
 
@@ -58,9 +73,10 @@ class Checkup:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._dates = _Dates(transport or open_transport(max_connections=_CONNECTIONS), clock)
-        self._client = IntercomClient(
-            token=token, base_url=base_url, transport=self._dates, patience=patience, clock=clock
+        self._open = partial(
+            IntercomClient, token=token, base_url=base_url, transport=self._dates, patience=patience, clock=clock
         )
+        self._client = self._open()
 
     async def __aenter__(self) -> Self:
         return self
@@ -76,22 +92,21 @@ class Checkup:
         """How far Intercom's clock is ahead of ours, by the Date headers so far; None where there was none."""
         return self._dates.server.offset if self._dates.seen else None
 
-    async def permissions(self) -> tuple[Permission, ...]:
-        """What the token may do, for each kind of call that a night makes; the first is the only one that writes."""
-        write, *reads = PROBES
-        first = await self._permission(*write)  # by itself: after a 403 the client sends no write any more
-        return first, *await asyncio.gather(*(self._permission(*read) for read in reads))
+    async def permissions(self, *jobs: Job) -> tuple[Permission, ...]:
+        """What the token may do, for each kind of call that these make."""
+        return tuple(await asyncio.gather(*(self._permission(probe) for probe in PROBES if probe.of in jobs)))
 
-    async def _permission(self, to: str, ask: Probe) -> Permission:
+    async def _permission(self, probe: Probe) -> Permission:
+        """By a client of its own: after a 403 none sends a write any more. It has our transport, so we close it."""
         try:
-            await ask(self._client)
+            await probe.ask(self._open())
         except ScopeMissing as error:
-            return Permission(to, error)
+            return Permission(probe.to, probe.of, error)
         except Unauthorized:
             raise
         except Refused:  # Intercom has looked past the permission
-            return Permission(to)
-        return Permission(to)
+            return Permission(probe.to, probe.of)
+        return Permission(probe.to, probe.of)
 
     async def live_contacts(self) -> int:
         """How many contacts the workspace has, as ListContacts counts them."""
@@ -106,21 +121,21 @@ class Checkup:
         return await create_missing(self._client, await self.attributes(owned))
 
 
-Probe = Callable[[IntercomClient], Awaitable[object]]
-
-
 def _about(field: str) -> dict[str, Any]:
     return {"field": field, "operator": "=", "value": NOBODY}
 
 
-PROBES: tuple[tuple[str, Probe], ...] = (
-    ("write contacts", lambda client: client.update(NOBODY, {})),
-    ("list contacts", lambda client: client.list_contacts()),
-    ("search contacts", lambda client: client.search_contacts(_about("id"))),
-    ("search conversations", lambda client: client.search_conversations(_about("contact_ids"))),
-    ("read attributes", lambda client: client.data_attributes()),
+PROBES: tuple[Probe, ...] = (
+    Probe("write contacts", "night", lambda client: client.update(NOBODY, {})),
+    Probe("list contacts", "night", lambda client: client.list_contacts()),
+    Probe("search contacts", "night", lambda client: client.search_contacts(_about("id"))),
+    Probe("search conversations", "night", lambda client: client.search_conversations(_about("contact_ids"))),
+    Probe("read attributes", "night", lambda client: client.data_attributes()),
+    Probe("read conversations", "service", lambda client: client.conversation(NOBODY)),
+    Probe("write notes", "service", lambda client: client.note(NOBODY, "-", admin=NOBODY)),
+    Probe("remove tags", "service", lambda client: client.untag_conversation(NOBODY, NOBODY, admin=NOBODY)),
 )
-"""What is asked, and how. Without anything to set, and about nobody, an update cannot change anything."""
+"""What is asked, and how. Each is about nobody and nothing, so that none can change anything."""
 
 
 class _Dates(httpx.AsyncBaseTransport):
