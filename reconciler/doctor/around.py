@@ -60,7 +60,7 @@ class Around:
         self.rules: Fact[Rules] = self._fact("rules")
         self.rules.settle(self._needing(("RECONCILER_RULES",), (), lambda: controller.read_rules(settings.rules)))
         self.source: Fact[SourceData] = self._fact("source")
-        self.due: Fact[int] = self._fact("source", after=self.source)
+        self.due: Fact[int] = self._fact("contacts", after=self.source)
         """How many members should be a contact."""
         sources = ("RECONCILER_SOURCE", "MYSQL_", "SUPABASE_")
         self.source.find(self._needing(sources, ("source",), self._read_source))
@@ -97,8 +97,8 @@ class Around:
         return controller.open_source(self.settings, rules).read(silent)
 
     def _count_due(self) -> int:
-        data = self.source.value(asks="source")
-        return len(gather_people(data, self.rules.value(asks="source")).wanted)
+        data = self.source.value(asks="contacts")
+        return len(gather_people(data, self.rules.value(asks="contacts")).wanted)
 
     def _look_at_state(self) -> State:
         database = controller.open_state(self.settings)
