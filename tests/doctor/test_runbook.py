@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from reconciler.errors import ExitCode
+from tests.cli.support import DEMO
 from tests.doctor.support import World, delete_attribute
+from tests.services.postgres import postgres, postgres_url, write_postgres
+from tests.services.postgrest.server import SERVICE_KEY, Shim
 from tests.support.planned import check_command_line, not_there_yet
+
+__all__ = ["postgres", "postgres_url"]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "runbook.md").read_text("utf-8")
@@ -104,12 +111,27 @@ def test_page_is_read_in_one_go() -> None:
     assert [line for line in PAGE.splitlines() if len(line) > 130 and not line.startswith("|")] == []
 
 
+MIRRORING = ["apply", "--target", "positions", "--auto-approve"]
+
+
+@pytest.fixture
+def mirrored(world: World, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A Supabase project with the positions of the union, for the entry that wants one."""
+    with (DEMO / "positions.csv").open(encoding="utf-8") as file:
+        url = write_postgres(request.getfixturevalue("postgres_url"), [], list(csv.DictReader(file)))
+    with Shim(url) as project:
+        world.place.set(SUPABASE_URL=project.base_url, SUPABASE_KEY=SERVICE_KEY)
+        yield
+
+
 @pytest.mark.parametrize("entry", [one for one in ENTRIES if one.commands()], ids=lambda entry: entry.title)
-def test_commands_of_the_runbook(entry: Entry, world: World) -> None:
+def test_commands_of_the_runbook(entry: Entry, world: World, request: pytest.FixtureRequest) -> None:
     """Each runs and leaves with 0; what is still to come is skipped by its name."""
     missing = []
     if "--create-attributes" in entry.text:
         delete_attribute(world.place.simulator, "region")
+    if MIRRORING in entry.commands() and not_there_yet(MIRRORING) is None:
+        request.getfixturevalue("mirrored")
     for words in entry.commands():
         if (why := not_there_yet(words)) is not None:
             missing.append(why)
