@@ -1,6 +1,7 @@
 """What the runs of the last days did: the memory of the limits, and contacts that are written back and forth.
 
-Pure: whoever plans hands in the outcomes that are stored.
+Pure: whoever plans hands in the outcomes that are stored. What people read of the past is elsewhere: `past.py` says
+where.
 """
 
 from __future__ import annotations

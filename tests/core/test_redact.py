@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core import plan as plan_file
-from reconciler.core.actions import Because, Do, with_id
+from reconciler.core.actions import Action, Because, Do, with_id
 from reconciler.core.compare import Pair, compare
-from reconciler.core.model import Evidence, Scalar
-from reconciler.core.plan import LimitCheck, Plan
+from reconciler.core.model import Evidence, Finding, Scalar
+from reconciler.core.plan import Digest, Inputs, LimitCheck, Plan
 from reconciler.core.redact import REDACTED, for_the_eye, redacted
 from reconciler.core.world import make_finding as made_finding
 from reconciler.report.comparison import comparison_markdown, comparison_text
@@ -335,6 +335,25 @@ def test_a_redacted_plan_cannot_be_applied() -> None:
     plan = make_plan(make_action(1))
     assert (redacted(plan, KEY).applyable, redacted(plan, KEY).refused_because) == (False, (REDACTED,))
     assert (for_the_eye(plan, KEY).applyable, for_the_eye(plan, KEY).refused_because) == (True, ())
+
+
+CONSIDERED = {
+    Plan: "id tool target workspace intercom_version created_at expires_at applyable refused_because inputs summary "
+    "limits actions findings previous",
+    Inputs: "rules members positions contacts",
+    Digest: "sha256 source count read_at",
+    LimitCheck: "limit allowed planned ok says accepted reason",
+    Action: "id do contact into member expect set because undo after",
+    Because: "rule finding field",
+    Finding: "id rule severity contact member says evidence",
+    Evidence: "origin field value",
+}
+
+
+@pytest.mark.parametrize("struct", CONSIDERED, ids=lambda struct: struct.__name__)
+def test_every_field_of_a_plan_was_considered(struct: Any) -> None:
+    """A new field has to be redacted, or kept on purpose, in redact.py, before it is written down here."""
+    assert " ".join(struct.__struct_fields__) == CONSIDERED[struct]
 
 
 def test_hostile_names() -> None:
