@@ -34,6 +34,9 @@ KEPT = frozenset(
 IDS = frozenset({"external_id"})
 """Fields that hold an id, or, in old contacts, anything."""
 
+NAMES = frozenset({"name", "first_name", "last_name"})
+"""Fields whose values are looked for in sentences word by word, too: a sentence may call somebody by the last name."""
+
 REDACTED = "personal data is redacted: this is for reading, and tokens must not be written to Intercom"
 
 
@@ -52,7 +55,10 @@ class _Redaction:
     def __init__(self, plan: Plan, key: bytes) -> None:
         self._plan = plan
         self._tokens = Tokens(key)
-        self._known = Known(dict.fromkeys(_personal(plan)))
+        personal = dict.fromkeys(_personal(plan))
+        self._known = Known(
+            (value for _, value in personal), names=(value for field, value in personal if field in NAMES)
+        )
 
     def plan(self) -> Plan:
         plan = self._plan
@@ -150,15 +156,15 @@ class _Redaction:
         return without_personal_data(text, self._known, self._tokens)
 
 
-def _personal(plan: Plan) -> Iterator[str]:
-    """The values that go, wherever they stand."""
+def _personal(plan: Plan) -> Iterator[tuple[str, str]]:
+    """The values that go, wherever they stand, each with the field that it was found in."""
     for action in plan.actions:
         yield from _personal_of((*action.expect.items(), *action.set.items()))
     for finding in plan.findings:
         yield from _personal_of((one.field, one.value) for one in finding.evidence)
 
 
-def _personal_of(fields: Iterable[tuple[str, Scalar]]) -> Iterator[str]:
+def _personal_of(fields: Iterable[tuple[str, Scalar]]) -> Iterator[tuple[str, str]]:
     for field, value in fields:
         if isinstance(value, str) and field not in KEPT and not (field in IDS and is_id(value)):
-            yield value
+            yield field, value

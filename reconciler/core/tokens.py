@@ -89,9 +89,9 @@ class Tokens:
 
 
 class Known:
-    """The personal values of one plan, to be found in its sentences: whole, whatever their case, and word by word."""
+    """The personal values of one plan, to be found in its sentences: whole, whatever their case; names word by word."""
 
-    def __init__(self, values: Iterable[str]) -> None:
+    def __init__(self, values: Iterable[str], names: Iterable[str] = ()) -> None:
         self._whole: set[str] = set()
         self._lengths: dict[str, set[int]] = {}
         self._words: set[str] = set()
@@ -99,8 +99,7 @@ class Known:
             for form in {value, value.strip(), normalize("NFC", value), normalize("NFD", value)}:
                 if _can_be_told(form):
                     self._add(form)
-            if "@" not in value:
-                self._words.update(word for word in value.split() if _letters(word) >= _LETTERS)
+        self._words.update(word for name in names for word in name.split() if _letters(word) >= _LETTERS)
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Where they stand."""

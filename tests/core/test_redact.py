@@ -313,6 +313,14 @@ def test_an_external_id_is_an_id_or_goes(external_id: str, kept: bool) -> None:
     assert (hidden.member == external_id, hidden.set["external_id"] == external_id) == (kept, kept)
 
 
+def test_words_of_other_values_are_words() -> None:
+    """An attribute may hold any words of ours; only names are looked for word by word."""
+    known = make_action(1, expect={"custom_attributes.note": "is a member of ours"}, set={})
+    says = "is member 12345 too; is a member of ours"
+    hidden = redacted(make_plan(known, findings=(make_finding(1, says=says),)), KEY)
+    assert hidden.findings[0].says == f"is member 12345 too; {hidden.actions[0].expect['custom_attributes.note']}"
+
+
 @pytest.mark.parametrize(("field", "says"), [("NFC", "NFD"), ("NFD", "NFC")])
 def test_an_accent_written_the_other_way(field: Any, says: Any) -> None:
     """Unicode writes é in two ways, and so do a source and a sentence made from it."""
