@@ -36,6 +36,9 @@ _HASHES_AND_TEXT = ("id", "action", "says")
 """Ids of actions and findings are hashes of their content: whoever has one can try values until one fits."""
 _PARTS = {"because": "finding", "evidence": "value"}
 """Lists, and what of each entry is taken out."""
+_GROUP = ("members", "positions", "quarantined", "contacts", "open_conversations", "mappings", "flips")
+"""What a line of `seen` has (core/seen.py): of that, nothing stays but who it is about."""
+_SEEN = "seen"
 _INPUTS = "inputs"
 """The digests over all that was read. They go with the first value that goes, so that the digest of the record, which
 stays in the chain, covers 256 bits that nobody knows any more, and cannot be used to try values either."""
@@ -193,6 +196,8 @@ def _line(line: str) -> Line:
 
 
 def _split(item: dict[str, Any]) -> Item:
+    if item.keys() <= set(_GROUP):
+        return Item({_SEEN: _named(item)}, {_SEEN: item})
     public: dict[str, Any] = {}
     personal: dict[str, Any] = {}
     for name, value in item.items():
@@ -213,10 +218,19 @@ def _split(item: dict[str, Any]) -> Item:
     return Item(public, personal)
 
 
+def _named(group: dict[str, Any]) -> list[str]:
+    """Whom a line of `seen` is about: `members/12345`, `contacts/5ba6…`."""
+    members = (f"members/{one.get('number', '')}" for one in group.get("members", ()))
+    return sorted({*members, *(f"contacts/{one['id']}" for one in group.get("contacts", ()))})
+
+
 def _joined(item: Item, *, number: int) -> dict[str, Any]:
     """An item as it stood in the file, as far as its values are there."""
     whole = dict(item.public)
     there = None if isinstance(item.personal, str) else item.personal
+    if _SEEN in item.public:
+        group: dict[str, Any] = {} if there is None else there[_SEEN]
+        return group
     for name, value in item.public.items():
         if name in _VALUES_BY_FIELD:
             # What was sent is compared from night to night: nothing must not look like one value sent again and again.

@@ -5,6 +5,7 @@ What stays is what no single person can be known by, and ids: member numbers, id
 program has never heard of. Sentences keep their words, but for the values of the plan and what looks like an e-mail or
 a phone. Ids of actions and findings, and digests of inputs, are hashes of the values, so they go under the key, too.
 
+What was decided on (`basis` and `seen`) is left out whole: a redacted plan is for reading, and explains nothing.
 Every value is built anew and none is copied with changes, so that a field which somebody adds to a plan is left out
 here until it is considered.
 
@@ -83,6 +84,7 @@ class _Redaction:
             actions=tuple(map(self._action, plan.actions)),
             findings=tuple(map(self._finding, plan.findings)),
             previous=None if plan.previous is None else f"sha256:{self._tokens.digest(plan.previous)}",
+            census=plan.census,
         )
 
     def _input(self, one: Digest) -> Digest:
@@ -91,6 +93,8 @@ class _Redaction:
             source=None if one.source is None else self._text(one.source),
             count=one.count,
             read_at=one.read_at,
+            blank=one.blank,
+            changed_at=one.changed_at,
         )
 
     def _limit(self, check: LimitCheck) -> LimitCheck:

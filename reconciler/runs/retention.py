@@ -100,6 +100,7 @@ def _subjects(item: Item) -> set[str]:
     """What an item is about: `members/12345`, `contacts/5ba6…`."""
     found = {f"members/{item.public['member']}"} if item.public.get("member") else set()
     found |= {f"contacts/{item.public[name]}" for name in ("contact", "into") if item.public.get(name)}
+    found |= set(item.public.get("seen", ()))
     return found | {one["from"].rpartition(" ")[2] for one in item.public.get("evidence", ())}
 
 

@@ -347,9 +347,9 @@ def test_a_redacted_plan_cannot_be_applied() -> None:
 
 CONSIDERED = {
     Plan: "id tool target workspace intercom_version created_at expires_at applyable refused_because inputs summary "
-    "limits actions findings previous",
+    "limits actions findings previous census basis seen",
     Inputs: "rules members positions contacts",
-    Digest: "sha256 source count read_at",
+    Digest: "sha256 source count read_at blank changed_at",
     LimitCheck: "limit allowed planned ok says accepted reason",
     Action: "id do contact into member expect set because undo after",
     Because: "rule finding field",

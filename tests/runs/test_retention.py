@@ -10,8 +10,9 @@ import pytest
 from reconciler.core import erasure
 from reconciler.core import plan as plan_file
 from reconciler.core.actions import Outcome
-from reconciler.core.model import Evidence, Finding
+from reconciler.core.model import Contact, Evidence, Finding, Member
 from reconciler.core.plan import Plan
+from reconciler.core.seen import Seen
 from reconciler.errors import PlanUnreadable
 from reconciler.runs.store import PlanStore
 from tests.report.plans import every_kind, hostile, make_action, make_plan
@@ -67,10 +68,24 @@ def plan_of_both(night: int, previous: str | None) -> Plan:
         anns,
         bens,
         findings=(about, other),
+        seen=(seen_of_ann(), seen_of_ben()),
         id=f"202601{night:02}T023000Z-8f3a1c5e",
         created_at=f"2026-01-{night:02}T02:30:00Z",
         previous=previous,
     )
+
+
+def seen_of_ann() -> Seen:
+    """Her row and her contact, as the plan keeps them to be explained later."""
+    return Seen(
+        members=(Member(number=ANN, first_name="Ann", last_name="Lee", phone="(765) 465-7031", row=f"members/{ANN}"),),
+        contacts=(Contact(id="c-ann", role="user", external_id=ANN, name="Ann Lee", email="ann@union.example"),),
+    )
+
+
+def seen_of_ben() -> Seen:
+    """His row."""
+    return Seen(members=(Member(number=BEN, email="ben@union.example", row=f"members/{BEN}"),))
 
 
 @pytest.fixture
