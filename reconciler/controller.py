@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from reconciler import __version__
+from reconciler.core import signed_link
 from reconciler.core.actions import Do, Outcome
 from reconciler.core.approval import Approval, command, counts_of, unapproved
 from reconciler.core.guards import Accepted, LastGood
@@ -465,6 +466,14 @@ def erase_old(store: PlanStore, settings: Settings, *, now: Callable[[], datetim
     if settings.plan_retention is None:
         return ()
     return store.erase_old(before=now() - settings.plan_retention)
+
+
+def link_to(plan_id: str, settings: Settings, *, until: datetime) -> str:
+    """The address that shows a plan to whoever has it until then. Raises SettingsError where there can be none."""
+    settings.require("api", "public-url")
+    path = signed_link.path_of(plan_id)
+    query = signed_link.query_of(path, token=settings.api().reveal(), expires=int(until.timestamp()))
+    return f"{settings.service_url()}{path}?{query}"
 
 
 def open_state(settings: Settings) -> StateDatabase:

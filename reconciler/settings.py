@@ -17,7 +17,7 @@ from datetime import date, timedelta
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, NoReturn, TypeAlias, assert_never
+from typing import Literal, NoReturn, TypeAlias, TypeVar, assert_never
 from urllib.parse import SplitResult, quote, urlsplit
 
 from dotenv.parser import parse_stream
@@ -72,6 +72,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("RECONCILER_STATE_URL", "where runs keep their state: sqlite:///FILE or postgresql://…", secret=True),
     Setting("RECONCILER_API_TOKEN", "the token that callers of the web service's own endpoints present", secret=True),
     Setting("RECONCILER_REDACT_KEY", "the key of --redact: at least 16 characters that nobody else knows", secret=True),
+    Setting("RECONCILER_PUBLIC_URL", "where people reach `reconcile serve`, for links to plans"),
     Setting("RECONCILER_NOTIFY", "where alerts go: apprise URLs, with spaces or commas between", secret=True),
     Setting("RECONCILER_HEARTBEAT_URL", "fetched (GET) after an `apply` that ended with 0", secret=True),
     Setting("RECONCILER_PAUSED", "true: nothing is written to Intercom, whatever `resume` says", "false"),
@@ -145,9 +146,13 @@ class SupabaseSource:
     key: Secret
 
 
+_Value = TypeVar("_Value", Secret, str)
+
 SourceSetting: TypeAlias = DatabaseSource | SupabaseSource
-Need: TypeAlias = Literal["intercom", "source", "webhook", "api"]
-"""What a command cannot do without: token, source, webhook signature, token of the service's own endpoints."""
+Need: TypeAlias = Literal["intercom", "source", "webhook", "api", "public-url"]
+"""What a command cannot do without: token, source, webhook signature, token of the service's own endpoints, and where
+people reach the service.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +181,8 @@ class Settings:
     """The AWS_* variables, for the store of plans: .env must count for them too."""
     state_url: Secret | None
     api_token: Secret | None
+    public_url: str | None
+    """Scheme, host and port of the service as people see it."""
     redact_key: Secret | None
     """Under which personal data becomes tokens."""
     notify: Secret | None
@@ -211,6 +218,10 @@ class Settings:
         """The token of the service's own endpoints."""
         return _there(self.api_token, "RECONCILER_API_TOKEN")
 
+    def service_url(self) -> str:
+        """Where people reach the service, without a slash at the end."""
+        return _there(self.public_url, "RECONCILER_PUBLIC_URL")
+
     def redacting(self) -> Secret:
         """The key under which personal data becomes tokens."""
         return _there(self.redact_key, "RECONCILER_REDACT_KEY")
@@ -225,6 +236,8 @@ class Settings:
                 return () if self.intercom_client_secrets else (_not_set("INTERCOM_CLIENT_SECRET"),)
             case "api":
                 return () if self.api_token else (_not_set("RECONCILER_API_TOKEN"),)
+            case "public-url":
+                return () if self.public_url else (_not_set("RECONCILER_PUBLIC_URL"),)
             case _:
                 assert_never(need)
 
@@ -279,6 +292,7 @@ def read_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> tuple[S
             "a URL that starts with sqlite:/// or postgresql://",
         ),
         api_token=read.token("RECONCILER_API_TOKEN"),
+        public_url=read.address("RECONCILER_PUBLIC_URL", bare=True),
         redact_key=read.secret("RECONCILER_REDACT_KEY", r"[\x21-\x7e]{16,}", "one word of at least 16 characters"),
         notify=read.secret("RECONCILER_NOTIFY"),
         heartbeat_url=_secret(read.address("RECONCILER_HEARTBEAT_URL", bare=False)),
@@ -469,7 +483,7 @@ def _secret(text: str | None) -> Secret | None:
     return None if text is None else Secret(text)
 
 
-def _there(value: Secret | None, name: str) -> Secret:
+def _there(value: _Value | None, name: str) -> _Value:
     if value is None:
         raise SettingsError(_not_set(name), next_step=_SET_IT)
     return value

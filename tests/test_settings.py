@@ -56,6 +56,7 @@ GOOD = {
     "RECONCILER_STATE_URL": "postgresql://u:p@h/d",
     "RECONCILER_API_TOKEN": "api",
     "RECONCILER_REDACT_KEY": "one-word-of-22-letters",
+    "RECONCILER_PUBLIC_URL": "https://reconciler.union.example",
     "RECONCILER_NOTIFY": "slack://a/b/c",
     "RECONCILER_HEARTBEAT_URL": "https://hc-ping.com/uuid",
     "RECONCILER_PAUSED": "true",
@@ -192,6 +193,7 @@ MALFORMED = {
     "RECONCILER_PLAN_RETENTION": ("400", "13d", "0d", "-400d", "1y", "100000d", "\u0664\u0660\u0660d", CANARY),
     "RECONCILER_STATE_URL": (f"mysql://u:{CANARY}@h/d", CANARY),
     "RECONCILER_API_TOKEN": (f"{CANARY} x",),
+    "RECONCILER_PUBLIC_URL": (f"http://{CANARY}.org", f"https://{CANARY}.org/path", CANARY),
     "RECONCILER_NOTIFY": (f"slack://a\n{CANARY}",),
     "RECONCILER_HEARTBEAT_URL": (f"http://{CANARY}.org", CANARY),
     "RECONCILER_PAUSED": ("ture", "2", CANARY),
@@ -275,7 +277,7 @@ def test_parts_make_a_url_that_reads_back_the_same(password: str, host: str) -> 
 @pytest.mark.parametrize(
     ("environ", "needs"),
     [
-        ({}, ("intercom", "source", "webhook", "api")),
+        ({}, ("intercom", "source", "webhook", "api", "public-url")),
         ({"MYSQL_HOST": "h"}, ("source",)),
         ({"MYSQL_USER": "u", "MYSQL_PASSWORD": ""}, ("source", "source")),
         ({"RECONCILER_SOURCE": "supabase"}, ("source", "intercom")),
@@ -296,6 +298,7 @@ def test_what_is_asked_for_is_there_or_an_error() -> None:
         "source": Settings.source,
         "webhook": Settings.client_secrets,
         "api": Settings.api,
+        "public-url": Settings.service_url,
     }
     assert tuple(asked) == get_args(Need)
     for need, ask in asked.items():

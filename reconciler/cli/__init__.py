@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("reconciler.cli.apply:command", "Carry out a plan, exactly as it is written."),
     "approve": ("reconciler.cli.approve:command", "Agree to what limits.yaml wants a person's consent for."),
     "show": ("reconciler.cli.show:command", "Show a stored plan in any format."),
+    "link": ("reconciler.cli.link:command", "Print a link that shows a plan in a browser for a while."),
     "export": ("reconciler.cli.export:command", "Write a plan for a spreadsheet, or without personal data."),
     "diff": ("reconciler.cli.diff:command", "Compare two plans: new, resolved, persistent, flapping."),
     "history": ("reconciler.cli.history:command", "One line a run, with trends and a chart."),

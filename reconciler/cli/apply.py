@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import click
@@ -35,6 +36,10 @@ T = TypeVar("T")
 
 MAX_PARALLEL = 100
 """Actions under way at a time, where nothing else is said: a batch of runs/durable.py. The client decides on calls."""
+
+
+LINK_LASTS = timedelta(hours=72)
+"""A long weekend: for so long the link in a notification opens the plan."""
 
 
 @dataclass(slots=True)
@@ -210,13 +215,20 @@ class _Run:
         if self.night is None:
             return
         kind = None if error is None else type(error).__name__
-        night = msgspec.structs.replace(self.night, exit_code=code, error=kind)
+        night = msgspec.structs.replace(self.night, exit_code=code, error=kind, link=self._link())
         notify, heartbeat = self.settings.notify, self.settings.heartbeat_url
         tell(
             night,
             notify=None if notify is None else notify.reveal(),
             heartbeat=None if heartbeat is None else heartbeat.reveal(),
         )
+
+    def _link(self) -> str | None:
+        """Where who is told can read the plan, if the service is set up for it."""
+        plan = self.night.plan if self.night is not None else None
+        if plan is None or self.settings.api_token is None or self.settings.public_url is None:
+            return None
+        return controller.link_to(plan, self.settings, until=terminal.now() + LINK_LASTS)
 
     def _await(self, work: Coroutine[Any, Any, T]) -> T:
         async def noting_signals() -> T:

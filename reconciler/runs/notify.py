@@ -39,6 +39,8 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts = Counts()
     archived: int = 0
     """Contacts archived or merged."""
+    link: str | None = None
+    """Where the plan can be read in a browser, for a while."""
     error: str | None = None
     """The kind of error that ended it, e.g. `LockHeld`."""
 
@@ -70,10 +72,11 @@ def _reasons(night: Night) -> Iterator[str]:
 
 
 def message(night: Night) -> str:
-    """The body of the message: counts, the plan's id and the exit code."""
+    """The body of the message: counts, the plan's id and the exit code, and a link where there is one."""
     counts = ", ".join(f"{getattr(night.counts, name)} {name}" for name in Counts.__struct_fields__)
     plan = night.plan or "none was made"
-    return f"Plan: {plan}\nActions: {counts}\nArchived or merged: {night.archived}\nExit code: {night.exit_code}"
+    text = f"Plan: {plan}\nActions: {counts}\nArchived or merged: {night.archived}\nExit code: {night.exit_code}"
+    return text if night.link is None else f"{text}\nRead it: {night.link}"
 
 
 def tell(night: Night, *, notify: str | None, heartbeat: str | None) -> None:

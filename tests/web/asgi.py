@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
 
@@ -134,7 +135,8 @@ def raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 async def call(app: ASGIApp, method: str, path: str, *, headers: Headers, chunks: Sequence[bytes | None]) -> Answer:
-    """One call. chunks: of the body; None is a client that goes silent for ever."""
+    """One call; path: with its query. chunks: of the body; None is a client that goes silent for ever."""
+    path, _, query = path.partition("?")
     sent: list[Message] = []
     left = list(chunks)
 
@@ -155,9 +157,9 @@ async def call(app: ASGIApp, method: str, path: str, *, headers: Headers, chunks
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": path,
+        "path": unquote(path),
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "root_path": "",
         "headers": list(headers),
         "client": ("127.0.0.1", 1),
