@@ -21,7 +21,8 @@ import aiohttp
 import msgspec
 
 from reconciler.cli import terminal
-from reconciler.core.model import Member
+from reconciler.core.model import SourceData
+from reconciler.core.whom import Whom
 from reconciler.errors import ReconcilerError
 from reconciler.runs.state import StateDatabase
 from reconciler.settings import Secret
@@ -52,10 +53,19 @@ class Handler:
 class Nobody:
     """A union without members."""
 
-    def members_by_email(self, email: str) -> tuple[Member, ...]:
+    name = "nobody"
+
+    def find(self, whom: Whom) -> SourceData:
+        """None."""
+        del whom
+        return SourceData(self.name, (), ())
+
+    def members_by_email(self, email: str) -> SourceData:
         """None."""
         del email
-        return ()
+        return SourceData(self.name, (), ())
+
+    members_by_number = members_by_email
 
 
 def serve(state_url: str) -> None:

@@ -19,9 +19,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.errors import ReconcilerError
 from reconciler.settings import Secret
+from reconciler.sources import LookUp
 from reconciler.web.body import READ_SECONDS, Refusal, read_body
 from reconciler.web.events import Event
-from reconciler.web.lookup import LookUp, record_of
+from reconciler.web.lookup import record_of
 from reconciler.web.metrics import Metrics
 from reconciler.web.notification import Malformed, Notification, is_in_time, read
 from reconciler.web.signature import HEADER, is_signed
@@ -154,12 +155,14 @@ class _Routes:
             self._check_token(request)
             email = _email_in(await read_body(request, seconds=self._web.read_seconds))
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                members = await asyncio.to_thread(self._web.look_up.members_by_email, email)
+                found = await asyncio.to_thread(self._web.look_up.members_by_email, email)
         except Refusal as refusal:
             return self._refused(refusal)
         except (ReconcilerError, TimeoutError) as error:
             self._log.error("lookup", refused="unavailable", error=type(error).__name__)
             return self._refused(Refusal("unavailable"))
+        # Rows that share a number with who has the e-mail are among them: never guess between two (design §4.3).
+        members = found.members
         numbers = sorted({member.number for member in members})
         if not members:
             return _json({"error": "no member has this e-mail"}, status=404)

@@ -16,8 +16,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     """Unix seconds, from the signed body."""
     contact: str
-    """The contact it is about: events of one contact coalesce, and are handled one after another."""
+    """The contact it is about: events of one contact coalesce, and are handled one after another.
+
+    Blank where the notification names none, as for a tag on a part of an admin's: then the conversation says who it is,
+    and takes the contact's place in the queue.
+    """
     conversation: str
+    """Blank where a message names its contact alone; never for a tag."""
     tag: str | None = None
     """The id of the tag that was added, where the topic says so."""
 

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from importlib import import_module
-from typing import TYPE_CHECKING
-
 from reconciler import controller
 from reconciler.settings import Settings
+from reconciler.web.handling import open_handler
 from reconciler.web.service import Service
-
-if TYPE_CHECKING:
-    from reconciler.web.events import Handler
-    from reconciler.web.lookup import LookUp
 
 
 def open_service(settings: Settings) -> Service:
@@ -25,14 +17,10 @@ def open_service(settings: Settings) -> Service:
         async with controller.open_target(settings, rules) as target:
             return (await target.reader.workspace()).id
 
-    # By name: the handling half is a module of its own, and tests of this one bring another handler.
-    handling = import_module("reconciler.web.handling")
-    open_handler: Callable[[Settings], AbstractAsyncContextManager[Handler]] = handling.open_handler
-    open_look_up: Callable[[Settings], LookUp] = handling.open_look_up
     return Service(
         database=controller.open_state(settings),
         open_handler=lambda: open_handler(settings),
-        look_up=open_look_up(settings),
+        look_up=controller.open_source(settings, rules),
         workspace=workspace,
         secrets=settings.client_secrets(),
         api_token=settings.api_token,

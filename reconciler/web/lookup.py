@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import msgspec
 
 from reconciler.core.model import Member
-
-
-class LookUp(Protocol):
-    """Reads single members. Blocks while it reads: to be called in a thread."""
-
-    def members_by_email(self, email: str) -> tuple[Member, ...]:
-        """Every member with this e-mail, whatever its case, by number. Raises SourceError where it cannot be read.
-
-        It reads those members and not the whole table; equality is decided here, not by the database (design §4.1).
-        """
-        ...
 
 
 class MemberRecord(msgspec.Struct, frozen=True):

@@ -20,12 +20,12 @@ from reconciler.runs.lock import Lease
 from reconciler.runs.pause import PauseSwitch
 from reconciler.runs.state import StateDatabase
 from reconciler.settings import Secret
+from reconciler.sources import LookUp
 from reconciler.web.app import Web, build_app
 from reconciler.web.body import READ_SECONDS
 from reconciler.web.engine import AT_ONCE, Upkeep, running
 from reconciler.web.events import Handler
 from reconciler.web.inbox import MAX_WAITING, DurableInbox
-from reconciler.web.lookup import LookUp
 from reconciler.web.metrics import Metrics
 from reconciler.web.queue import LEASE, QueueView
 from reconciler.web.server import Server, listen, url_of

@@ -10,18 +10,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "failure-modes.md").read_text("utf-8")
-ROWS = [
-    f"{letter}{number}"
-    for letter, last in (("A", 18), ("B", 20), ("C", 12), ("D", 14), ("E", 10))
-    for number in range(1, last + 1)
-]
-LINES = dict(re.findall(r"^\| ([A-E]\d+) \| [^|]+ \| (.+) \|$", PAGE, re.MULTILINE))
+KEPT = (("A", 1, 18), ("B", 1, 20), ("C", 1, 12), ("D", 1, 14), ("E", 1, 10), ("F", 5, 13))
+ROWS = [f"{letter}{number}" for letter, first, last in KEPT for number in range(first, last + 1)]
+LINES = dict(re.findall(r"^\| ([A-F]\d+) \| [^|]+ \| (.+) \|$", PAGE, re.MULTILINE))
 TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
 
 
 def test_every_row_is_there_once() -> None:
     """In order, and nothing else."""
-    assert re.findall(r"^\| ([A-E]\d+) ", PAGE, re.MULTILINE) == ROWS
+    assert re.findall(r"^\| ([A-F]\d+) ", PAGE, re.MULTILINE) == ROWS
     assert list(LINES) == ROWS
 
 

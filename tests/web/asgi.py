@@ -12,7 +12,8 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
 
-from reconciler.core.model import Member
+from reconciler.core.model import Member, SourceData
+from reconciler.core.whom import Whom
 from reconciler.errors import ReconcilerError
 from reconciler.settings import Secret
 from reconciler.web.app import Accepted, Web, build_app
@@ -55,13 +56,24 @@ class Members:
     seconds: float = 0.0
     asked: list[str] = field(default_factory=list)
 
-    def members_by_email(self, email: str) -> tuple[Member, ...]:
+    name = "test"
+
+    def find(self, whom: Whom) -> SourceData:
+        """The service asks for e-mails alone."""
+        raise AssertionError(whom)
+
+    def members_by_number(self, number: str) -> SourceData:
+        """As `find`."""
+        raise AssertionError(number)
+
+    def members_by_email(self, email: str) -> SourceData:
         """Those with this very e-mail."""
         self.asked.append(email)
         time.sleep(self.seconds)
         if self.fails is not None:
             raise self.fails
-        return tuple(member for member in self.members if (member.email or "").lower() == email.lower())
+        found = tuple(member for member in self.members if (member.email or "").lower() == email.lower())
+        return SourceData(self.name, found, ())
 
 
 @dataclass(frozen=True)

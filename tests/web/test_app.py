@@ -47,6 +47,15 @@ def test_a_signed_event_is_accepted(topic: str) -> None:
     assert face.counted(f'webhook_received_total{{topic="{topic}"}}') == 1
 
 
+def test_when_the_last_event_came() -> None:
+    """The time is told, so that whoever watches hears of a webhook that Intercom has suspended; a ping is no event."""
+    face = Face()
+    face.post(encoded(notification("ping", {"type": "ping"}, identity=None)))
+    assert face.counted("last_event_timestamp_seconds") == 0
+    face.post(BODY)
+    assert time.time() - 60 < face.counted("last_event_timestamp_seconds") <= time.time()
+
+
 def test_head_answers() -> None:
     """Intercom asks so before it saves the address; GET is for nobody."""
     assert Face().call("HEAD", WEBHOOK).status == 200

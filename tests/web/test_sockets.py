@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from reconciler.web.body import MAX_BYTES
+from tests.runs.receiver import receiving
 from tests.web.served import Order, Served, served
-from tests.web.world import WEBHOOK, message, signed
+from tests.web.world import CREATED, WEBHOOK, conversation, encoded, message, notification, signed, until
 
 READ_SECONDS = 1.0
 HEAD = f"POST {WEBHOOK} HTTP/1.1\r\nHost: x\r\n".encode()
@@ -182,6 +183,16 @@ def test_the_largest_body_that_is_read(service: Served) -> None:
     assert service.post(largest) == 200
     answered = httpx.post(service.url + WEBHOOK, content=largest + b" ", headers=signed(largest + b" "))
     assert answered.status_code == 413
+
+
+def test_an_address_in_a_body_is_never_fetched(service: Served) -> None:
+    """Wherever in the body it stands: nobody calls there."""
+    with receiving() as kept:
+        here = kept.heartbeat
+        item = conversation("9", contact="c9", links={"conversation_web": here}, avatar={"image_url": here}, url=here)
+        assert service.post(encoded(notification(CREATED, item, identity="notif_9", links={"topic": here}))) == 200
+        until(lambda: "notif_9" in service.did("end"))
+        assert (kept.gets, kept.messages) == ([], [])
 
 
 def test_a_connection_is_used_again(service: Served) -> None:
