@@ -23,8 +23,11 @@ __all__ = ["postgres", "postgres_url"]
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "runbook.md").read_text("utf-8")
 
-PLAN_SHOWN, MEMBER_SHOWN, MEMBER = "20261124T023000Z-8f3a1c5e", "12345", "100102"
-"""What stands in the page in place of a plan and of a member, and a member of the demo's union."""
+PLAN_SHOWN, NIGHT_BEFORE, LAST_NIGHT = "20261124T023000Z-8f3a1c5e", "20261123", "20261124"
+"""What stands in the page in place of plans."""
+
+MEMBER_SHOWN, MEMBER = "12345", "100102"
+"""What stands there in place of a member, and a member of the demo's union."""
 
 NEEDS_A_SERVICE = ("serve", "webhook")
 """`serve` does not end by itself, and `webhook send` wants one that runs: they are parsed here, and run by their own
@@ -138,8 +141,9 @@ def test_commands_of_the_runbook(entry: Entry, world: World, request: pytest.Fix
         elif words[0] in NEEDS_A_SERVICE:
             check_command_line(words)
         else:
-            plan = world.store.list_ids()[-1] if words[0] == "rehearse" else world.applied()
-            shown = {PLAN_SHOWN: plan, MEMBER_SHOWN: MEMBER}
+            ids = world.store.list_ids()
+            shown = {NIGHT_BEFORE: ids[0], LAST_NIGHT: ids[-1], MEMBER_SHOWN: MEMBER}
+            shown[PLAN_SHOWN] = ids[-1] if words[0] == "rehearse" else world.applied()
             done = world.place.run(*[shown.get(word, word) for word in words])
             assert done.code == ExitCode.DONE, f"{words}: {done}"
     if missing:
