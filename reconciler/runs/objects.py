@@ -1,63 +1,25 @@
-"""Places for objects: a folder, or a bucket of S3 (design §4.10). Bytes under names, put only where nothing is yet.
+"""Places for objects (design §4.10): bytes under names, put only where nothing is yet. Here: a folder.
 
-Everything goes through obstore (https://developmentseed.org/obstore), whose `mode="create"` is put-if-absent in both:
-a hard link in a folder, `If-None-Match: *` on S3. What a store promises there is tried once (`check`), since some
-servers that speak S3 pass over the header and overwrite (failure mode A17).
+Everything goes through obstore (https://developmentseed.org/obstore), whose `mode="create"` is put-if-absent: a hard
+link in a folder, `If-None-Match: *` on S3 (runs/bucket.py).
 """
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore, ObjectStore, S3Store
+from obstore.store import LocalStore, ObjectStore
 
-from reconciler.errors import PlanUnreadable, ReconcilerError, SettingsError
-
-if TYPE_CHECKING:
-    from obstore.store import S3Config
+from reconciler.errors import PlanUnreadable, ReconcilerError
 
 MOST_BYTES = 256 * 1024 * 1024
 """No object may be larger, to be read: ten times the plan that changes each of 20,000 contacts."""
-
-PROBE = "chain/probe"
-"""What `check` puts twice. It stays there."""
-
-_ATTEMPTS = 3
-"""How often S3 is asked to store an object before what it answers is an error."""
-
-_AWS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_SERVER_SIDE_ENCRYPTION",
-    "AWS_SSE_KMS_KEY_ID",
-    "AWS_SSE_BUCKET_KEY_ENABLED",
-)
-"""The variables that say where a bucket is and who may use it; others of the same beginning are of other tools."""
-
-
-_OURS = {"AWS_CONDITIONAL_PUT": "etag", "AWS_DISABLE_BULK_DELETE": "true"}
-"""What the environment may not change: nothing is put otherwise; and deleting many at once not every store can."""
 
 
 class Objects(ABC):
@@ -213,70 +175,6 @@ class Folder(Objects):
         _flush(path.parent)
 
 
-class Bucket(Objects):
-    """A prefix in a bucket of Amazon S3, or of a store that speaks its language."""
-
-    attempts = _ATTEMPTS
-
-    def __init__(self, location: str, aws: Mapping[str, str]) -> None:
-        super().__init__(location.rstrip("/"))
-        parts = urlsplit(location)
-        variables = {name: aws[name] for name in _AWS if name in aws}
-        endpoint = variables.get("AWS_ENDPOINT_URL_S3", variables.get("AWS_ENDPOINT_URL", ""))
-        self._bucket = S3Store(
-            parts.netloc,
-            prefix=parts.path.strip("/") or None,
-            config=cast("S3Config", {**variables, **_OURS}),  # obstore takes the names of the environment as well
-            client_options={
-                "allow_http": _may_be_plain(endpoint),
-                "connect_timeout": timedelta(seconds=5),
-                "timeout": timedelta(seconds=60),
-            },
-            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=60)},
-        )
-
-    def path_of(self, name: str) -> str:
-        """An s3:// address."""
-        return f"{self.location}/{name}" if name else self.location
-
-    def _store(self) -> ObjectStore:
-        return self._bucket
-
-    def check(self) -> None:
-        """Two puts of one name: the second must be refused."""
-        if self.create(PROBE, b"first\n") and self.create(PROBE, b"second\n"):
-            raise SettingsError(
-                f"RECONCILER_PLANS: {self.location} overwrites objects that are there already (it passes over "
-                "If-None-Match), so that no record would be safe in it",
-                next_step="Name a folder, or a bucket of a store that has conditional writes, as Amazon S3 does.",
-            )
-
-    def _make_room(self, name: str) -> None:
-        """S3 has no folders."""
-
-    def _settle(self, name: str) -> None:
-        """S3 answers when it has settled."""
-
-    def _trouble_step(self) -> str:
-        return (
-            "Check RECONCILER_PLANS, AWS_ENDPOINT_URL, AWS_REGION and the AWS_* credentials: they need to list, read, "
-            "put and delete in this bucket."
-        )
-
-
-def open_objects(location: str, aws: Mapping[str, str]) -> Objects:
-    """The place that RECONCILER_PLANS names. Nothing is connected yet."""
-    scheme, found, _ = location.partition("://")
-    if not found:
-        return Folder(location)
-    if scheme != "s3":
-        raise SettingsError(
-            f"RECONCILER_PLANS: cannot store plans at a {scheme} address",
-            next_step="Name a folder, e.g. RECONCILER_PLANS=plans/, or s3://BUCKET/PREFIX.",
-        )
-    return Bucket(location, aws)
-
-
 @contextmanager
 def trouble(doing: str, path: str, *, next_step: str) -> Iterator[None]:
     """Turns what obstore and the system say into an error of ours that names the path."""
@@ -294,11 +192,6 @@ def too_large(path: str) -> PlanUnreadable:
         f"{path} is larger than {MOST_BYTES // 2**20} MiB, so that it is none of ours",
         next_step="Look who put it there, and move it out of the place of the plans.",
     )
-
-
-def _may_be_plain(endpoint: str) -> bool:
-    """Whether HTTP without TLS is allowed: to this machine only, since plans hold personal data."""
-    return urlsplit(endpoint).hostname in {"localhost", "127.0.0.1", "::1"}
 
 
 def _flush(path: Path) -> None:

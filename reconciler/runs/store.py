@@ -1,6 +1,7 @@
 """Where plans and outcomes are kept: immutable objects, `ID.json` and `ID.outcome.json` (design §4.10).
 
-Here they go by the ids of plans. Their bytes are the matter of runs/objects.py, their order that of runs/ledger.py.
+Here they go by the ids of plans. Their bytes are the matter of runs/objects.py and runs/bucket.py, their order that of
+runs/ledger.py.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from reconciler.core.plan import Plan
 from reconciler.errors import PlanError, PlanUnreadable
 from reconciler.runs import retention
 from reconciler.runs.audit import Audit, audit, look
+from reconciler.runs.bucket import open_objects
 from reconciler.runs.ledger import PLAN_ID, RECORD, Ledger, damaged, in_order, taken
-from reconciler.runs.objects import open_objects, trouble
+from reconciler.runs.objects import trouble
 from reconciler.runs.records import OF_FILE, Record, bytes_of, readable
 
 SHORTEST_PREFIX = 8

@@ -12,6 +12,9 @@ import structlog
 
 from reconciler.simulator import Options, RunningSimulator, Simulator
 from tests.cli.support import Place, seeded
+from tests.services.s3 import _s3_process, s3
+
+__all__ = ["_s3_process", "s3"]
 
 
 @pytest.fixture(autouse=True)

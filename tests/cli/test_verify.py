@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 
 from reconciler.errors import ExitCode
+from reconciler.runs.store import PlanStore
 from tests.cli.support import Place
+from tests.services.s3 import S3
 
 
 def test_verify_says_that_all_is_as_written(own_place: Place) -> None:
@@ -17,6 +19,21 @@ def test_verify_says_that_all_is_as_written(own_place: Place) -> None:
     head = json.loads(own_place.run("verify", "--json").out)["head"]
     assert f"Head: {head}" in done.out
     assert own_place.run("verify", "--head", head).code == ExitCode.DONE
+
+
+def test_a_night_with_its_plans_in_a_bucket(own_place: Place, s3: S3) -> None:
+    """Plan, apply, show and verify, with the bucket and its credentials in .env alone; nothing of it on the disk."""
+    location = s3.new_bucket()
+    settings = {"RECONCILER_PLANS": location, "RECONCILER_STATE_URL": "sqlite:///state.sqlite", **s3.environment}
+    lines = [f"{name}={value}\n" for name, value in settings.items()]
+    (own_place.folder / ".env").write_text("".join(lines), "utf-8")
+    assert own_place.run("plan").code == ExitCode.DONE
+    (made,) = PlanStore(location, s3.environment).list_ids()
+    assert own_place.run("apply", made).code == ExitCode.DONE
+    assert made in own_place.run("show", made[:8]).out
+    assert "All 2 records are as written, in their order." in own_place.run("verify").out
+    assert not (own_place.folder / "plans").exists()
+    assert own_place.run("plan").out.rstrip().endswith("No changes.")
 
 
 def test_verify_names_the_first_record_that_was_touched(place: Place) -> None:

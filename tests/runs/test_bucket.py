@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.core import plan as plan_file
 from reconciler.errors import PlanError, PlanUnreadable, ReconcilerError, SettingsError
-from reconciler.runs.objects import open_objects
+from reconciler.runs.bucket import open_objects
 from reconciler.runs.store import PlanStore
 from tests.report.plans import every_kind
 from tests.runs.test_store import DONE, plan_at, put_outcome
