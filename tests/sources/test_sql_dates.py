@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from reconciler.core.model import SourceData
+from reconciler.core.plan import Plan
 from reconciler.core.rules import Sources
 from reconciler.sources.sql import Shape, open_sql
 from tests.services.worlds import connect_mysql, write_mysql, write_sqlite
+from tests.sources.planning import planned
 from tests.sources.test_sql import SOURCES, ignore, member, sqlite_run
 
 
@@ -73,6 +75,31 @@ def test_the_latest_change_in_sqlite(tmp_path: Path) -> None:
     assert data.changed_at == "2026-11-20T10:00:00+00:00"
     assert [one.number for one in data.quarantined] == ["2"]
     assert open_sql(url, SOURCES, shape="sql").read(ignore).changed_at is None
+
+
+def night(folder: Path, changed: str, earlier: Plan | None = None) -> Plan:
+    """The plan of a night (2:30 UTC on 23 November) whose only member was changed at this time."""
+    path = folder / f"{changed[:13]}.db"
+    url = write_sqlite(path, [member("1")], [])
+    sqlite_run(path, "ALTER TABLE members ADD COLUMN changed TEXT", f"UPDATE members SET changed = '{changed}'")
+    return planned(open_sql(url, timed("sql", "changed"), shape="sql"), earlier=earlier)
+
+
+def test_a_night_that_goes_backwards_is_refused(tmp_path: Path) -> None:
+    """C6: the latest change stands in the plan of a good night, and the next may not be before it."""
+    good = night(tmp_path, "2026-11-23 01:00:00")
+    assert (good.applyable, good.inputs.members.changed_at) == (True, "2026-11-23T01:00:00+00:00")
+    assert night(tmp_path, "2026-11-23 02:00:00", good).applyable
+    older = night(tmp_path, "2026-11-23 00:00:00", good)
+    assert not older.applyable
+    assert f"plan {good.id} had one of 2026-11-23T01:00:00+00:00" in older.refused_because[0]
+
+
+def test_a_night_on_an_old_copy_is_refused(tmp_path: Path) -> None:
+    """C6: held against the clock also on the first night."""
+    made = night(tmp_path, "2026-11-22 02:00:00")
+    assert not made.applyable
+    assert "over 24 hours ago" in made.refused_because[0]
 
 
 def test_poison_in_a_table_by_internal_id(mariadb_url: str) -> None:
