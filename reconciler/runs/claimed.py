@@ -61,12 +61,14 @@ class Batch:
 async def claimed(claims: Claims | None, actions: Iterable[Action], *, read_at: datetime) -> AsyncIterator[Batch]:
     """Claim what these actions write, as far as nobody else has it, while the block lasts. None: nobody else writes.
 
-    Raises StateError where the claims cannot be told; nothing was written then.
+    Raises nothing: a batch is a checkpoint of a durable run, which an error would end for good.
     """
     if claims is None:
         yield Batch(None, NOTHING_TAKEN, read_at=read_at)
         return
-    taken = await asyncio.to_thread(claims.take, {name for action in actions for name in names_of(action)})
+    taken = NOTHING_TAKEN
+    with suppress(StateError):  # then each action claims for itself, and is held where that fails as well
+        taken = await asyncio.to_thread(claims.take, {name for action in actions for name in names_of(action)})
     renewing = asyncio.create_task(_renew_on(claims))
     try:
         yield Batch(claims, taken, read_at=read_at)

@@ -24,6 +24,7 @@ from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.runs import durable
 from reconciler.runs.caution import NO_CAUTION, Caution
+from reconciler.runs.claims import NIGHT, Claims
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
 from reconciler.simulator import Call, Options, Simulator, build_app
@@ -125,6 +126,7 @@ def session(
         progress=lambda _what, _done, _total: None,
         stop=lambda: None,
         max_parallel=1,
+        claims=Claims(database, holder=NIGHT),
         process=f"process {scene.sessions}",
     )
     with durable.engine(database, job), _checkpoints_watched(death):

@@ -1,0 +1,130 @@
+"""A batch of the night beside the web service: what is claimed is waited for, and what was touched is read first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from reconciler.core.actions import Action, Outcome
+from reconciler.core.model import Workspace, silent
+from reconciler.core.plan import Plan
+from reconciler.runs.apply import Run
+from reconciler.runs.claims import NIGHT, Claims
+from reconciler.runs.state import StateDatabase
+from tests.report.plans import make_plan
+
+
+class Writer:
+    """Does everything at once, and remembers whether it was to read first."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, bool] = {}
+
+    async def workspace(self) -> Workspace:
+        """Some workspace."""
+        return Workspace(id="w", name="w", timezone="UTC", admin_id="1")
+
+    async def execute(self, action: Action, *, reread: bool) -> Outcome:
+        """Done."""
+        self.sent[action.id] = reread
+        return Outcome(action.id, action.do, "done", contact=action.contact, member=action.member)
+
+    async def look(self, action: Action) -> Outcome:
+        """Never asked."""
+        raise AssertionError(action.id)
+
+
+UPDATE = Action("u-1", "update", "c1", member="1", set={"name": "Ann"})
+OTHER = Action("u-2", "update", "c2", member="2", set={"name": "Bob"})
+
+
+def plan() -> Plan:
+    """Two plain updates, planned just now."""
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    made = make_plan(actions=(UPDATE, OTHER), created_at=now, limits=())
+    contacts = msgspec.structs.replace(made.inputs.contacts, read_at=now)
+    return msgspec.structs.replace(made, inputs=msgspec.structs.replace(made.inputs, contacts=contacts))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[StateDatabase]:
+    """A state database of this test's own."""
+    opened = StateDatabase(f"sqlite:///{tmp_path / 'state.sqlite'}")
+    yield opened
+    opened.close()
+
+
+class Sleeper:
+    """Counts sleeps; at one of them the web service lets go."""
+
+    def __init__(self, claims: Claims, at: int | None) -> None:
+        self.slept = 0
+        self._claims = claims
+        self._at = at
+
+    async def sleep(self, _seconds: float) -> None:
+        """At once."""
+        self.slept += 1
+        if self.slept == self._at:
+            self._claims.give_up()
+
+
+def night(database: StateDatabase, sleeper: Sleeper | None = None) -> tuple[Writer, dict[str, Outcome]]:
+    """Apply the plan."""
+    claims = Claims(database, holder=NIGHT, sleep=asyncio.sleep if sleeper is None else sleeper.sleep)
+    run = Run(
+        plan(),
+        now=lambda: datetime.now(UTC),
+        max_parallel=2,
+        progress=silent,
+        stop=lambda: None,
+        claims=claims,
+    )
+    writer = Writer()
+    asyncio.run(run.everything(writer))
+    return writer, run.outcomes
+
+
+def test_nobody_else_is_there(database: StateDatabase) -> None:
+    """A young plan's plain updates are sent without a read, as ever; and afterwards everything is free."""
+    writer, _ = night(database)
+    assert writer.sent == {"u-1": False, "u-2": False}
+    assert Claims(database, holder="event e").take_all(["c1", "c2", "member 1"]) is not None
+
+
+@pytest.mark.parametrize("name", ["c1", "member 1"])
+def test_what_the_service_has_is_waited_for(database: StateDatabase, name: str) -> None:
+    """The other goes on; this one is read first, as it was touched."""
+    web = Claims(database, holder="event e", touches=True)
+    web.take([name])
+    sleeper = Sleeper(web, at=3)
+    writer, outcomes = night(database, sleeper)
+    assert sleeper.slept == 3
+    assert writer.sent == {"u-2": False, "u-1": True}
+    assert list(writer.sent) == ["u-2", "u-1"]
+    assert {one.outcome for one in outcomes.values()} == {"done"}
+
+
+def test_it_is_not_waited_for_ever(database: StateDatabase) -> None:
+    """Held, with the reason; the next night finds it."""
+    web = Claims(database, holder="event e", touches=True)
+    web.take(["c1"])
+    writer, outcomes = night(database, Sleeper(web, at=None))
+    assert list(writer.sent) == ["u-2"]
+    assert outcomes["u-1"].outcome == "held"
+    assert outcomes["u-1"].says == "the web service is at work on this contact"
+
+
+def test_claims_that_cannot_be_told(database: StateDatabase, tmp_path: Path) -> None:
+    """Nobody knows who writes what: nothing is sent, and nothing breaks off."""
+    Claims(database, holder="x").take(["c9"])
+    (tmp_path / "state.sqlite").rename(tmp_path / "moved.sqlite")
+    writer, outcomes = night(database)
+    assert writer.sent == {}
+    assert {one.outcome for one in outcomes.values()} == {"held"}
+    assert "could not be claimed" in outcomes["u-1"].says
