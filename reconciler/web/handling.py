@@ -23,32 +23,20 @@ from reconciler.core.whom import Whom, named_by
 from reconciler.core.world import World
 from reconciler.errors import NotFound, Paused, StateError, TargetError
 from reconciler.member import Around, apply_now, gather_around, plan_for
-from reconciler.runs.claims import Claims, member_name, names_of
+from reconciler.runs.claims import member_name, names_of
 from reconciler.runs.pause import PauseSwitch
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
 from reconciler.settings import Settings
 from reconciler.sources import LookUp
 from reconciler.targets.intercom import IntercomTarget
+from reconciler.web.alone import Again, Claimed, alone
 from reconciler.web.events import Event, Handled, Handler
 from reconciler.web.memory import Memory
 from reconciler.web.notes import marker_of, note
 from reconciler.web.tagged import TAG, TAGGED, Refusal, Tagged, check_tagged, left_as_it_is
 
 MESSAGES = ("conversation.user.created", "conversation.user.replied")
-
-ROUNDS = 3
-"""How often a contact that changed while it was looked at is looked at anew, before the event is tried again later."""
-
-PATIENCE = 20.0
-"""Seconds that an event waits for contacts which the nightly run, or another event, is writing."""
-
-LOOKS = 200
-"""How often it is looked in that time whether they are free."""
-
-
-class _Busy(Exception):
-    """Somebody else has claimed what this event may write."""
 
 
 class ContactHandler:
@@ -92,11 +80,11 @@ class ContactHandler:
 
     async def handle(self, event: Event) -> Handled:
         """Do what the event asks for. Raises ReconcilerError where it should be tried again later."""
-        if event.topic in MESSAGES:
-            return await self._alone(event, self._message)
-        if event.topic == TAGGED:
-            return await self._alone(event, self._tag)
-        return Handled("nothing", f"nothing is done about {event.topic}")
+        work = self._message if event.topic in MESSAGES else self._tag if event.topic == TAGGED else None
+        if work is None:
+            return Handled("nothing", f"nothing is done about {event.topic}")
+        await self._may_write(None)
+        return await alone(event, work, database=self._database, sleep=self._sleep)
 
     async def give_up(self, event: Event, *, reference: str) -> None:
         """Tell an agent who set a tag that it could not be followed. Raises ReconcilerError where that fails too."""
@@ -107,7 +95,7 @@ class ContactHandler:
 
     # --- topics -----------------------------------------------------------------------------------------------------
 
-    async def _message(self, event: Event, claimed: _Claimed) -> Handled:
+    async def _message(self, event: Event, claimed: Claimed) -> Handled:
         """A member wrote: the contact, found by its e-mail, is brought in line."""
         await claimed.add([event.contact])
         contact = await self._target.contact(event.contact)
@@ -126,7 +114,7 @@ class ContactHandler:
         made, outcomes = await self._carry_out(world, numbers, claimed)
         return _handled(contact, made, outcomes)
 
-    async def _tag(self, event: Event, claimed: _Claimed) -> Handled:
+    async def _tag(self, event: Event, claimed: Claimed) -> Handled:
         """An agent verified who it is: the contact becomes that member's, and the tag is taken off."""
         try:
             conversation = await self._target.conversation(event.conversation)
@@ -150,7 +138,7 @@ class ContactHandler:
         says = f"contact {contact.id} is member {told.number}; the tag is off"
         return Handled("reconciled", says, made.id if made is not None and made.actions else None)
 
-    async def _verified(self, contact: Contact, told: Tagged, claimed: _Claimed) -> tuple[Refusal | None, Plan | None]:
+    async def _verified(self, contact: Contact, told: Tagged, claimed: Claimed) -> tuple[Refusal | None, Plan | None]:
         """Have the contact be that of the member. What an agent verified decides as a mapping does."""
         number = told.number
         around = Around(self._lookup, self._target, self._rules)
@@ -184,11 +172,11 @@ class ContactHandler:
     # --- planning and writing ---------------------------------------------------------------------------------------
 
     async def _carry_out(
-        self, world: World, numbers: Iterable[str], claimed: _Claimed
+        self, world: World, numbers: Iterable[str], claimed: Claimed
     ) -> tuple[Plan, tuple[Outcome, ...]]:
         """Plan, and apply where there is anything to do.
 
-        Raises Paused, and TargetError for what is to be tried again; `_Again` where contacts have to be read anew.
+        Raises Paused, and TargetError for what is to be tried again; `Again` where contacts have to be read anew.
         """
         memory = await self._memory.recall()
         workspace = await self._whose()
@@ -206,12 +194,12 @@ class ContactHandler:
             return made, ()
         if not claimed.has(made.actions):
             # Read before they were claimed, so they are read anew.
-            raise _Again([name for action in made.actions for name in names_of(action)])
+            raise Again([name for action in made.actions for name in names_of(action)])
         await self._may_write(claimed)
         if await asyncio.to_thread(self._store.has_outcome, made.id):
             # The same was planned and tried in this very second; a plan runs once, so this one gets another time.
             await self._sleep(1.0)
-            raise _Again([])
+            raise Again
         outcomes = await apply_now(
             made,
             writer=_Known(self._target, workspace),
@@ -223,11 +211,11 @@ class ContactHandler:
         await self._look_at(made, outcomes, claimed)
         return made, outcomes
 
-    async def _look_at(self, made: Plan, outcomes: tuple[Outcome, ...], claimed: _Claimed) -> None:
+    async def _look_at(self, made: Plan, outcomes: tuple[Outcome, ...], claimed: Claimed) -> None:
         """Raises what has an event tried again: at once, or later."""
         held = made.held()
         if any(one.outcome == "stale" for one in outcomes):
-            raise _Again([])
+            raise Again
         if any(one.outcome == "held" and one.action not in held for one in outcomes):
             await self._may_write(claimed)
         for one in outcomes:
@@ -237,7 +225,7 @@ class ContactHandler:
                     next_step=f"See `reconcile show {made.id}`.",
                 )
 
-    async def _may_write(self, claimed: _Claimed | None) -> None:
+    async def _may_write(self, claimed: Claimed | None) -> None:
         """Raises Paused, or StateError where the claims are lost."""
         reason = await asyncio.to_thread(self._pause_reason)
         if reason is not None:
@@ -254,78 +242,6 @@ class ContactHandler:
         if self._workspace is None:
             self._workspace = await self._target.workspace()
         return self._workspace
-
-    # --- claims -----------------------------------------------------------------------------------------------------
-
-    async def _alone(self, event: Event, work: Callable[[Event, _Claimed], Awaitable[Handled]]) -> Handled:
-        """Do the work while nobody else writes the same contacts, from the start where they had changed."""
-        await self._may_write(None)
-        more: list[str] = []
-        waits, rounds = 0, 0
-        while True:
-            try:
-                async with self._claimed(event) as claimed:
-                    await claimed.add(more)
-                    return await work(event, claimed)
-            except _Again as again:
-                rounds += 1
-                if rounds >= ROUNDS:
-                    raise _unsettled(event, "its contacts changed each time that they were looked at") from None
-                more = [*more, *again.names]
-            except _Busy:
-                waits += 1
-                if waits > LOOKS:
-                    raise _unsettled(event, "somebody else is at work on its contacts") from None
-                await self._sleep(PATIENCE / LOOKS)
-
-    @asynccontextmanager
-    async def _claimed(self, event: Event) -> AsyncIterator[_Claimed]:
-        """The claims of an event while the block lasts: whoever waits afterwards holds nothing."""
-        claims = Claims(self._database, holder=f"event {event.id}"[:200], touches=True)
-        try:
-            yield _Claimed(claims)
-        finally:
-            await asyncio.shield(asyncio.to_thread(claims.give_up))
-
-
-def _unsettled(event: Event, why: str) -> StateError:
-    return StateError(
-        f"event {event.id} about contact {event.contact} cannot be settled now: {why}",
-        next_step="It is tried again by itself.",
-    )
-
-
-class _Again(Exception):
-    """What was read is to be read anew, under a claim on these names too."""
-
-    def __init__(self, names: list[str]) -> None:
-        super().__init__()
-        self.names = names
-
-
-class _Claimed:
-    """What is claimed for one event. All of it or nothing: whoever waits holds nothing, so none waits in a circle."""
-
-    def __init__(self, claims: Claims) -> None:
-        self._claims = claims
-        self._names: set[str] = set()
-
-    async def add(self, names: Iterable[str]) -> None:
-        """Claim these too. Raises _Busy where somebody else has one of them."""
-        new = [name for name in names if name and name not in self._names]
-        if not new:
-            return
-        if await asyncio.to_thread(self._claims.take_all, new) is None:
-            raise _Busy
-        self._names.update(new)
-
-    def has(self, actions: Iterable[Action]) -> bool:
-        """Whether all that these write is claimed."""
-        return all(self._names.issuperset(names_of(action)) for action in actions)
-
-    def reason_to_stop(self) -> str | None:
-        """As Claims.reason_to_stop."""
-        return self._claims.reason_to_stop()
 
 
 class _Known:
