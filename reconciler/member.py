@@ -18,6 +18,7 @@ import msgspec
 
 from reconciler import controller
 from reconciler.core.actions import Outcome
+from reconciler.core.desired import phone_region
 from reconciler.core.history import History
 from reconciler.core.model import Contact, Member, Position, SourceData, Workspace, silent
 from reconciler.core.plan import Plan
@@ -69,7 +70,7 @@ class Around:
 
     async def ask(self, whom: Whom) -> None:
         """Look these members up, unless they were."""
-        whom = whom.cleaned()
+        whom = msgspec.structs.replace(whom.cleaned(), region=phone_region(self.rules))
         new = whom.without(self._asked)
         if not new:
             return

@@ -121,8 +121,8 @@ class ContactHandler:
         except NotFound:
             return Handled("nothing", f"conversation {event.conversation} is gone")
         tag_id = conversation.tag(TAG)
-        if tag_id is None:
-            return Handled("nothing", f"conversation {event.conversation} has no tag {TAG}")
+        if tag_id is None or event.tag not in {None, tag_id}:
+            return Handled("nothing", f"conversation {event.conversation} has no tag {TAG}, or another one was set")
         told = await check_tagged(conversation, lookup=self._lookup, rules=self._rules)
         if isinstance(told, Refusal):
             return await self._refuse(event, told)

@@ -15,13 +15,14 @@ from reconciler.core.actions import Action
 from reconciler.core.model import Finding, Member, silent
 from reconciler.core.planner import Scope, decide
 from reconciler.core.snapshot import index
-from reconciler.core.whom import Whom
+from reconciler.core.whom import Whom, named_by
 from reconciler.core.world import World, build_world
 from reconciler.member import Around, gather_around
 from tests.properties.found import FOUND
 from tests.properties.night import Desk, open_desk
 from tests.properties.strategies import Union, unions
 from tests.support.asked import Asked
+from tests.support.builders import default_rules
 from tests.support.campaign import WORLDS
 
 
@@ -109,5 +110,20 @@ async def both(desk: Desk, contact: str | None, number: str) -> tuple[World, Wor
         if found is not None and found.email:
             await around.ask(Whom(emails=(found.email,)))
             numbers = frozenset(around.numbers()) or numbers
-        await around.ask(Whom(numbers=tuple(numbers)))
+        named = named_by([found] if found is not None else [], union.rules)
+        await around.ask(Whom(numbers=tuple(numbers)).joined(named))
         return whole, await gather_around(around, numbers), numbers
+
+
+def test_phones_are_read_as_the_rules_say(runner: asyncio.Runner) -> None:
+    """Two of one name share a phone, written without its country: that of contacts.yaml says so, whoever asks."""
+    rules = default_rules()
+    phone = msgspec.structs.replace(rules.contacts.fields["phone"], region="GB")
+    contacts = msgspec.structs.replace(rules.contacts, fields={**rules.contacts.fields, "phone": phone})
+    rules = msgspec.structs.replace(rules, contacts=contacts)
+    members = tuple(
+        Member(number, "Ann", "Lee", f"{number}@example.org", "020 7946 0958", "Active", row=f"members/{number}")
+        for number in ("1001", "1002")
+    )
+    line = {"id": "c1", "role": "lead", "name": "Ann Lee", "phone": "+442079460958"}
+    check(runner, Union(members, (), (line,), rules), "c1", "1001")

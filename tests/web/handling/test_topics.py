@@ -259,6 +259,14 @@ def test_the_limit_of_a_week_counts_what_events_did(tmp_path: Path) -> None:
     assert desk.contact("l2")["_state"] == "live"
 
 
+def test_a_tag_that_was_refused_is_not_tried_because_of_another(tmp_path: Path) -> None:
+    """Ours still stands in the conversation; the event is about one that an agent set for something else."""
+    desk = open_desk(tmp_path, LEAD, conversation("l1", number="1001"))
+    [handled] = desk.handle(msgspec.structs.replace(tag(), tag="8"))
+    assert handled.result == "nothing"
+    assert desk.writes() == []
+
+
 def test_other_tags_are_none_of_our_business(tmp_path: Path) -> None:
     """The conversation's own tags say whether ours is there."""
     desk = open_desk(tmp_path, LEAD, conversation("l1", number="1001", tagged=False))

@@ -23,6 +23,7 @@ from reconciler.simulator import Call, build_app
 from reconciler.simulator.faults import Fault
 from reconciler.web.events import Event
 from tests.support.campaign import NIGHTLY
+from tests.targets.support import texts_of
 from tests.web.handling.desk import ANNS, BOBS, LEAD, Desk, conversation, message, open_desk, tag
 
 SCENES: dict[str, tuple[tuple[dict[str, Any], ...], Event]] = {
@@ -178,6 +179,27 @@ def _without_parts(desk: Desk) -> Any:
     for one in state["conversations"]:
         one["conversation_parts"] = None
     return state
+
+
+CANARIES = ("example.org", "example.net", "Ann Lee", "Bob", "555")
+"""E-mails, names and phones of the scenes."""
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_nothing_personal_is_said(scene: str, tmp_path: Path) -> None:
+    """Neither of what became of an event, nor in an error, nor in a note: ids and numbers only."""
+    lines, event = SCENES[scene]
+    calls = len(quiet(scene, tmp_path).simulator.calls)
+    said: list[str] = []
+    for number in range(calls + 1):
+        desk = open_desk(tmp_path / str(number), *lines)
+        desk.simulator.hook = _fault_at(number, Fault.ERROR_AFTER)
+        try:
+            said.extend(one.says for one in desk.handle(event))
+        except ReconcilerError as error:
+            said.append(texts_of(error))
+        said.extend(desk.notes())
+    assert not [text for text in said for canary in CANARIES if canary in text]
 
 
 def test_a_contact_edited_in_between_is_looked_at_anew(tmp_path: Path) -> None:
