@@ -29,6 +29,7 @@ from reconciler.settings import Secret
 from reconciler.web.events import Event, Handled
 from reconciler.web.service import Service
 from reconciler.web.signature import HEADER, sign
+from tests.web.asgi import NoPlans
 
 HERE = Path(__file__).parent
 RATE = 200
@@ -83,6 +84,7 @@ def serve(state_url: str) -> None:
         database=StateDatabase(state_url),
         open_handler=open_handler,
         look_up=Nobody(),
+        plans=NoPlans(),
         workspace=workspace,
         secrets=(SECRET,),
         api_token=TOKEN,

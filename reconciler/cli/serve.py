@@ -22,7 +22,8 @@ from reconciler.settings import settings_here
 def command(*, host: str, port: int) -> int:
     """Serve the webhook that Intercom calls, and the service's own endpoints, until SIGTERM or Ctrl-C.
 
-    POST /api/intercom/webhook, POST /api/intercom/lookup-email, GET /api/health, GET /api/ready, GET /metrics.
+    POST /api/intercom/webhook, POST /api/intercom/lookup-email, GET /api/health, GET /api/ready, GET /metrics,
+    GET /plans/ID by a link of `reconcile link`.
     """
     terminal.set_up_logging()
     settings = settings_here()

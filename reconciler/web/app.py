@@ -25,6 +25,7 @@ from reconciler.web.events import Event
 from reconciler.web.lookup import record_of
 from reconciler.web.metrics import Metrics
 from reconciler.web.notification import Malformed, Notification, is_in_time, read
+from reconciler.web.plans import PlanPages, Plans
 from reconciler.web.signature import HEADER, is_signed
 
 WEBHOOK = "/api/intercom/webhook"
@@ -56,13 +57,14 @@ class Web:
 
     secrets: that may have signed. api_token: of the service's own callers; None lets none in. our_app: the id of our
     workspace; None while it is not known. checks: name → what keeps the service from being ready, or None.
-    is_paused: whether writing is paused. now: unix seconds.
+    plans: that can be read in a browser. is_paused: whether writing is paused. now: unix seconds.
     """
 
     secrets: tuple[Secret, ...]
     api_token: Secret | None
     inbox: Inbox
     look_up: LookUp
+    plans: Plans
     our_app: Callable[[], str | None]
     checks: dict[str, Callable[[], Awaitable[str | None]]]
     is_paused: Callable[[], Awaitable[bool]]
@@ -74,6 +76,7 @@ class Web:
 def build_app(web: Web) -> ASGIApp:
     """The service as an ASGI application."""
     routes = _Routes(web)
+    pages = PlanPages(web.plans, token=web.api_token, now=web.now)
     return _NoSurprises(
         Starlette(
             routes=[
@@ -83,6 +86,7 @@ def build_app(web: Web) -> ASGIApp:
                 Route("/api/health", routes.health, methods=["GET"]),
                 Route("/api/ready", routes.ready, methods=["GET"]),
                 Route("/metrics", routes.metrics, methods=["GET"]),
+                *pages.routes,
             ],
             exception_handlers={Exception: _unhandled},
         )

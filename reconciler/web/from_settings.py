@@ -21,6 +21,7 @@ def open_service(settings: Settings) -> Service:
         database=controller.open_state(settings),
         open_handler=lambda: open_handler(settings),
         look_up=controller.open_source(settings, rules),
+        plans=controller.open_store(settings),
         workspace=workspace,
         secrets=settings.client_secrets(),
         api_token=settings.api_token,

@@ -27,6 +27,7 @@ from reconciler.web.engine import AT_ONCE, Upkeep, running
 from reconciler.web.events import Handler
 from reconciler.web.inbox import MAX_WAITING, DurableInbox
 from reconciler.web.metrics import Metrics
+from reconciler.web.plans import Plans
 from reconciler.web.queue import LEASE, QueueView
 from reconciler.web.server import Server, listen, url_of
 from reconciler.web.work import DELAYS, Work
@@ -59,6 +60,7 @@ class Service:
     database: StateDatabase
     open_handler: Callable[[], AbstractAsyncContextManager[Handler]]
     look_up: LookUp
+    plans: Plans
     workspace: Callable[[], Awaitable[str]]
     secrets: tuple[Secret, ...]
     api_token: Secret | None
@@ -122,6 +124,7 @@ class _Life:
                     api_token=service.api_token,
                     inbox=self._inbox,
                     look_up=service.look_up,
+                    plans=service.plans,
                     our_app=lambda: self._our_app,
                     checks={"intercom": self._check_app, "source": self._check_source, "state": self._check_state},
                     is_paused=self._is_paused,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +28,9 @@ class Writer:
     async def workspace(self) -> Workspace:
         """Some workspace."""
         return Workspace(id="w", name="w", timezone="UTC", admin_id="1")
+
+    async def prepare(self, actions: Sequence[Action]) -> None:
+        """Nothing keeps any of them from being written."""
 
     async def execute(self, action: Action, *, reread: bool) -> Outcome:
         """Done."""

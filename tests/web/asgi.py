@@ -13,8 +13,9 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message
 
 from reconciler.core.model import Member, SourceData
+from reconciler.core.plan import Plan
 from reconciler.core.whom import Whom
-from reconciler.errors import ReconcilerError
+from reconciler.errors import PlanError, ReconcilerError
 from reconciler.settings import Secret
 from reconciler.web.app import Accepted, Web, build_app
 from reconciler.web.events import Event
@@ -76,6 +77,18 @@ class Members:
         return SourceData(self.name, found, ())
 
 
+class NoPlans:
+    """A store of plans without any."""
+
+    def get_plan(self, ref: str) -> Plan:
+        """There is none."""
+        raise PlanError(f"there is no plan {ref}")
+
+    def list_ids(self) -> list[str]:
+        """None."""
+        return []
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the app answered."""
@@ -112,6 +125,7 @@ class Face:
                 api_token=self.api_token,
                 inbox=self.box,
                 look_up=self.members,
+                plans=NoPlans(),
                 our_app=lambda: self.our_app,
                 checks=self.checks,
                 is_paused=self._is_paused,

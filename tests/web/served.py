@@ -27,7 +27,7 @@ from reconciler.runs.pause import PauseSwitch
 from reconciler.runs.state import StateDatabase
 from reconciler.web.events import Event, Handled
 from reconciler.web.service import Service
-from tests.web.asgi import Members
+from tests.web.asgi import Members, NoPlans
 from tests.web.world import API_TOKEN, APP, SECRET, WEBHOOK, signed, until
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +105,7 @@ def main(order: Order) -> int:
         database=database,
         open_handler=open_handler,
         look_up=Members(),
+        plans=NoPlans(),
         workspace=workspace,
         secrets=(SECRET,),
         api_token=API_TOKEN,
