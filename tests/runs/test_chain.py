@@ -274,7 +274,7 @@ def test_every_flip_and_every_cut_of_a_record_is_found(copy: Path, part: str) ->
 
 
 def test_flips_and_cuts_anywhere_in_a_chain_of_a_hundred_are_found(copy: Path) -> None:
-    """In any file of the chain, at any place; every file by day, every byte at night."""
+    """In any file of the chain, at any place: 60 files by day; at night all of them, each at twenty places."""
     store = PlanStore(str(copy))
     chance = random.Random(8)
     names = sorted(str(path.relative_to(copy)) for path in copy.rglob("*.json") if path.parent.name != "keys")
