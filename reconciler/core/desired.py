@@ -105,16 +105,13 @@ def _phones(by_number: Mapping[str, tuple[Member, ...]], rules: Rules) -> dict[s
 def _numbers_by(
     by_number: Mapping[str, tuple[Member, ...]], key_of: Callable[[Member], str | None]
 ) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, dict[str, None]] = {}  # each number once and in order, also where thousands share one phone
     for number, rows in by_number.items():
         for member in rows:
             key = key_of(member)
-            if key is None:
-                continue
-            holders = found.get(key, ())
-            if number not in holders:
-                found[key] = (*holders, number)
-    return found
+            if key is not None:
+                found.setdefault(key, {})[number] = None
+    return {key: tuple(holders) for key, holders in found.items()}
 
 
 def _positions_by_member(positions: Iterable[Position]) -> dict[str, tuple[Position, ...]]:
