@@ -33,6 +33,7 @@ Each says what happened, where, and the next step. Texts carry ids only, never n
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -71,6 +72,7 @@ class ReconcilerError(Exception):
         self.what = what
         self.next_step = next_step
         super().__init__(what)
+        sys.audit("reconciler.error", type(self).__name__, what, next_step)  # whoever watches sees each (PEP 578)
 
 
 class SettingsError(ReconcilerError):

@@ -27,6 +27,7 @@ from reconciler.runs.store import PlanStore
 from reconciler.settings import SETTINGS
 from reconciler.simulator import LoggedCall, Options, Simulator
 from tests.services.worlds import write_sqlite
+from tests.support.silence import personal_in
 
 REPOSITORY = Path(__file__).parents[2]
 DEMO = REPOSITORY / "reconciler" / "cli" / "demo"
@@ -69,6 +70,12 @@ class Done:
     code: int
     out: str
     err: str
+
+    def __post_init__(self) -> None:
+        """Log lines and errors hold nothing personal, whatever the test is about."""
+        said = [line for line in self.err.splitlines() if line.startswith(("{", "Error:", "Next:"))]
+        found = [one for line in said for one in personal_in(line)]
+        assert not found, f"said in a log line or an error: {found}"
 
     def __str__(self) -> str:
         return f"exit {self.code}\n--- stdout\n{self.out}--- stderr\n{self.err}"
