@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
 from reconciler import __version__
-from reconciler.core import signed_link
+from reconciler.core import positions, signed_link
 from reconciler.core.actions import Do, Outcome
 from reconciler.core.approval import Approval, command, counts_of, unapproved
 from reconciler.core.guards import Accepted, LastGood
 from reconciler.core.history import REMEMBERED, History, PastRun, history_of
-from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Progress, SourceData
+from reconciler.core.model import ATTRIBUTE_PREFIX, Progress, SourceData, Target
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan, digest_of, encode, is_erased
 from reconciler.core.planner import Context, Scope, archive_candidates, make_plan, timestamp, with_rules_only
@@ -32,7 +32,7 @@ from reconciler.core.rules import Rules
 from reconciler.core.rules_loader import parse_mappings_json, parse_rules, with_mappings
 from reconciler.core.snapshot import index
 from reconciler.core.undo import takes_back, undo_plan
-from reconciler.core.unknown import unknown_numbers
+from reconciler.core.unknown import unknown_holders, unknown_numbers
 from reconciler.core.world import World, build_world
 from reconciler.errors import Paused, PlanRefused, Problem, RulesError, UnknownMember
 from reconciler.runs.apply import Stop, apply_plan, check_runnable
@@ -44,13 +44,15 @@ from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
 from reconciler.settings import DatabaseSource, Settings, SupabaseSource
 from reconciler.sources import Source
-from reconciler.targets import Finder, Reader, Writer
+from reconciler.targets import Finder, Item_co, Reader, SideReader, Writer
 
 if TYPE_CHECKING:
+    from reconciler.core.model import PositionRow
     from reconciler.sources.sql import SqlSource
     from reconciler.sources.supabase import SupabaseSource as OpenedSupabase
     from reconciler.targets.intercom import IntercomTarget
     from reconciler.targets.intercom.checkup import Checkup
+    from reconciler.targets.positions import PositionsTarget
 
 SERVICE_SHARE = 0.1
 """Of each window: with 167 calls in 10 s that is two events, with 1,667 some twenty, while a plan is applied."""
@@ -94,7 +96,7 @@ async def plan(
         read_at = now()
         world = build_world(data, index(contacts), rules)
         if unknown := unknown_numbers(world, request.scope.only | request.scope.exclude):
-            raise _unknown(unknown)
+            raise _unknown(unknown, "any contact")
         world = await ask_about_conversations(world, reader, progress)
         context = Context(
             now=now(),
@@ -134,7 +136,7 @@ async def look(
         read_at = now()
         world = build_world(data, index(contacts), rules)
         if ref not in world.snapshot.by_id and (unknown := unknown_numbers(world, [ref])):
-            raise _unknown(unknown)
+            raise _unknown(unknown, "any contact")
         world = await ask_about_conversations(world, reader, progress)
         context = Context(
             now=now(),
@@ -149,13 +151,49 @@ async def look(
         return make_plan(world, Scope(), context)
 
 
-def _unknown(numbers: Mapping[str, Sequence[str]]) -> UnknownMember:
+def _unknown(numbers: Mapping[str, Sequence[str]], nor: str) -> UnknownMember:
     hints = {number: f" (did you mean {' or '.join(near)}?)" if near else "" for number, near in numbers.items()}
     return UnknownMember(
         f"nobody has member number {', '.join(number + hint for number, hint in hints.items())}: "
-        "neither the source nor any contact",
+        f"neither the source nor {nor}",
         next_step="Correct it after --only or --exclude, or leave it out. Zeros in front count. Nothing was planned.",
     )
+
+
+async def plan_positions(
+    *,
+    source: Source,
+    reader: SideReader[PositionRow],
+    rules: Rules,
+    store: PlanStore,
+    request: PlanRequest,
+    now: Callable[[], datetime],
+    progress: Progress,
+) -> Plan:
+    """Make a plan for the Supabase positions table and store it. Raises as `plan` does; `request.rules` is empty."""
+    with collector_paused():
+        # Step 1: gather, as for contacts.
+        store.ready()
+        project = await reader.workspace()
+        data, rows = await gather(source, reader, progress)
+        read_at = now()
+        if unknown := unknown_holders(data, rows, request.scope.only | request.scope.exclude):
+            raise _unknown(unknown, "any row of the table")
+        context = Context(
+            now=now(),
+            read_at=read_at,
+            tool=TOOL,
+            target="positions",
+            workspace=project.id,
+            intercom_version=reader.version,
+            last_good=last_good(store, source=data.name, target="positions"),
+            accepted=request.accepted,
+            previous=store.latest_digest(),
+        )
+        # Step 2: decide.
+        made = positions.make_plan(data, rows, rules, request.scope, context, place=project.name)
+    store.put_plan(made)
+    return made
 
 
 async def apply(
@@ -215,14 +253,15 @@ def allowed_to_write(
             yield
 
 
-async def settle(*, now: Callable[[], datetime]) -> tuple[Plan, ...]:
-    """Bring the runs that were interrupted to their end, and return their plans.
+async def settle(*, now: Callable[[], datetime], target: Target = "contacts") -> tuple[Plan, ...]:
+    """Bring the runs for this target that were interrupted to their end, and return their plans.
 
-    Taken up where this release made the plan and it has not expired; else closed: nothing more of it is sent.
+    Taken up where this release made the plan and it has not expired; else closed: nothing more of it is sent. Runs for
+    another target are left to whoever writes to that.
     """
     from reconciler.runs import durable  # noqa: PLC0415 - as above
 
-    plans = await durable.interrupted()
+    plans = tuple(made for made in await durable.interrupted() if made.target == target)
     for made in plans:
         await durable.take_up(made, close_because=_why_close(made, at=now()))
     return plans
@@ -323,15 +362,17 @@ def undo(
     return taken_back
 
 
-async def gather(source: Source, reader: Reader, progress: Progress) -> tuple[SourceData, tuple[Contact, ...]]:
+async def gather(
+    source: Source, reader: SideReader[Item_co], progress: Progress
+) -> tuple[SourceData, tuple[Item_co, ...]]:
     """Read both sides at once. Where one fails, its error is raised and the other is given up."""
     reading = asyncio.create_task(asyncio.to_thread(source.read, progress))
-    contacts = asyncio.create_task(reader.snapshot(progress))
+    snapshot = asyncio.create_task(reader.snapshot(progress))
     try:
-        return await reading, await contacts
+        return await reading, await snapshot
     finally:
-        contacts.cancel()
-        await asyncio.gather(reading, contacts, return_exceptions=True)
+        snapshot.cancel()
+        await asyncio.gather(reading, snapshot, return_exceptions=True)
 
 
 async def ask_about_conversations(world: World, reader: Reader | Finder, progress: Progress) -> World:
@@ -358,9 +399,9 @@ def _takes_back(plan: Plan | None) -> bool:
     return plan is not None and takes_back(plan)
 
 
-def last_good(store: PlanStore, *, source: str) -> LastGood | None:
-    """What the last plan that could be believed had read from this kind of source."""
-    previous = store.last_good(target="contacts")
+def last_good(store: PlanStore, *, source: str, target: Target = "contacts") -> LastGood | None:
+    """What the last plan for this target that could be believed had read from this kind of source."""
+    previous = store.last_good(target=target)
     if previous is None or previous.inputs.members.source != source:
         return None
     members = previous.inputs.members
@@ -406,13 +447,40 @@ def open_source(settings: Settings, rules: Rules) -> SqlSource | OpenedSupabase:
     """
     match settings.source():
         case DatabaseSource() as database:
-            from reconciler.sources.sql import open_sql  # noqa: PLC0415 - SQLAlchemy costs 0.1 s, for those who need it
-
-            return open_sql(database.url.reveal(), rules.sources, shape=database.shape)
+            return _open_database(database, rules)
         case SupabaseSource() as project:
             from reconciler.sources.supabase import open_supabase  # noqa: PLC0415 - slow to import, as above
 
             return open_supabase(project.url, project.key.reveal(), rules.sources)
+
+
+def _open_database(database: DatabaseSource, rules: Rules) -> SqlSource:
+    from reconciler.sources.sql import open_sql  # noqa: PLC0415 - SQLAlchemy costs 0.1 s, for those who need it
+
+    return open_sql(database.url.reveal(), rules.sources, shape=database.shape)
+
+
+def open_positions_source(settings: Settings, rules: Rules) -> Source:
+    """The source that the positions table is a mirror of. Raises SettingsError where that would be the table itself."""
+    return _open_database(settings.positions_source(), rules)
+
+
+def open_positions(settings: Settings, rules: Rules) -> PositionsTarget:
+    """The positions table of the Supabase project that the settings name. Nothing is connected yet."""
+    from reconciler.sources.rows import written  # noqa: PLC0415 - the client is slow to import, for those who need it
+    from reconciler.sources.supabase import open_position_rows  # noqa: PLC0415 - as above
+    from reconciler.supabase.wire import Wire  # noqa: PLC0415 - as above
+    from reconciler.targets.position_table import PositionTable  # noqa: PLC0415 - as above
+    from reconciler.targets.positions import PositionsTarget  # noqa: PLC0415 - as above
+
+    project, table = settings.supabase(), rules.sources.sql.positions
+    key = project.key.reveal()
+
+    def open_table() -> PositionTable:
+        wire = Wire(project.url, key, sleep=time.sleep, clock=time.monotonic, reads="The positions table")
+        return PositionTable(wire, table, text=written, sleep=time.sleep)
+
+    return PositionsTarget(project.url, open_position_rows(project.url, key, rules.sources), open_table)
 
 
 def open_target(settings: Settings, rules: Rules, *, reserve: float = 0.0, own: float = 0.0) -> IntercomTarget:
@@ -432,13 +500,24 @@ def open_target(settings: Settings, rules: Rules, *, reserve: float = 0.0, own: 
     )
 
 
+def open_writer(settings: Settings, rules: Rules, target: Target) -> AbstractAsyncContextManager[Writer]:
+    """Whoever may write to this target for a run of a plan. Nothing is connected yet."""
+    match target:
+        case "contacts":
+            return open_target(settings, rules, reserve=reserve_for_service(settings))
+        case "positions":
+            return open_positions(settings, rules)
+        case _:
+            assert_never(target)
+
+
 def goes_in_bulk(made: Plan, settings: Settings) -> bool:
     """Whether the plain updates of a plan go through Intercom's Preview API: where that is set, and fewer calls."""
     from reconciler.targets.intercom.bulk import costs_less, is_plain  # noqa: PLC0415 - as above
 
     if not settings.intercom_bulk or made.target != "contacts":
         return False
-    return costs_less(sum(map(is_plain, made.actions)), made.inputs.contacts.count or 0, reread=False)
+    return costs_less(sum(map(is_plain, made.actions)), made.inputs.actual.count or 0, reread=False)
 
 
 def open_checkup(settings: Settings) -> Checkup:

@@ -62,7 +62,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MYSQL_DATABASE", "the name of its database"),
     Setting(
         "RECONCILER_SOURCE",
-        "`supabase`, or the SQLAlchemy URL of a database with the tables members and positions; wins over MYSQL_*",
+        "`supabase`, or the SQLAlchemy URL of a database with the tables members and positions; wins over MYSQL_* "
+        "(not where it is `supabase` and the target is the positions table there)",
         secret=True,
     ),
     Setting("RECONCILER_RULES", "the folder of the rules", "rules"),
@@ -89,6 +90,8 @@ _NO_SOURCE = (
     "No source is set. One of these is wanted: RECONCILER_SOURCE (`supabase`, or a SQLAlchemy URL), "
     "MYSQL_URL, or MYSQL_HOST with MYSQL_USER, MYSQL_PASSWORD and MYSQL_DATABASE."
 )
+_MIRROR_OF_ITSELF = "The positions table would be a mirror of itself: both sides are the same Supabase project."
+_NAME_ANOTHER = "Name the union's own database with MYSQL_URL, MYSQL_HOST and the others, or RECONCILER_SOURCE."
 _SET_IT = "Set it in the environment or in .env; the README lists every setting."
 _CORRECT_IT = "Correct it in the environment or in .env, then run the command again."
 
@@ -149,9 +152,9 @@ class SupabaseSource:
 _Value = TypeVar("_Value", Secret, str)
 
 SourceSetting: TypeAlias = DatabaseSource | SupabaseSource
-Need: TypeAlias = Literal["intercom", "source", "webhook", "api", "public-url"]
-"""What a command cannot do without: token, source, webhook signature, token of the service's own endpoints, and where
-people reach the service.
+Need: TypeAlias = Literal["intercom", "source", "supabase", "positions-source", "webhook", "api", "public-url"]
+"""What a command cannot do without: token, source, the Supabase project as a target, a source other than that, webhook
+signature, token of the service's own endpoints, and where people reach the service.
 """
 
 
@@ -173,6 +176,10 @@ class Settings:
     source_chosen: SourceSetting | None
     source_missing: tuple[str, ...] = field(repr=False)
     """Where `source_chosen` is None: one line for each variable that is not set."""
+    supabase_url: str | None
+    supabase_key: Secret | None
+    mysql: SourceSetting | None
+    """What MYSQL_* name, whatever RECONCILER_SOURCE says."""
     rules: Path
     plans: str
     plan_retention: timedelta | None
@@ -209,6 +216,28 @@ class Settings:
             raise AssertionError("a source that is not chosen lacks a variable")
         return self.source_chosen
 
+    def supabase(self) -> SupabaseSource:
+        """The Supabase project whose positions table is a target."""
+        self.require("supabase")
+        if self.supabase_url is None:
+            raise AssertionError("an address that is required is there")
+        return SupabaseSource(url=self.supabase_url, key=_there(self.supabase_key, "SUPABASE_KEY"))
+
+    def positions_source(self) -> DatabaseSource:
+        """What the positions table is a mirror of: the source, or MYSQL_* where the source is Supabase itself.
+
+        Raises SettingsError where both sides would be the same Supabase project.
+        """
+        self.require("positions-source")
+        found = self.mysql if isinstance(self.source_chosen, SupabaseSource) else self.source_chosen
+        if not isinstance(found, DatabaseSource):
+            raise SettingsError(_MIRROR_OF_ITSELF, next_step=_NAME_ANOTHER)
+        if self.supabase_url is not None and _is_inside(found.url.reveal(), self.supabase_url):
+            raise SettingsError(
+                f"{found.variable} is the database of SUPABASE_URL. {_MIRROR_OF_ITSELF}", next_step=_NAME_ANOTHER
+            )
+        return found
+
     def client_secrets(self) -> tuple[Secret, ...]:
         """The secrets that may have signed a webhook: one, or two during rotation."""
         self.require("webhook")
@@ -228,18 +257,23 @@ class Settings:
 
     def _lacks(self, need: Need) -> tuple[str, ...]:
         match need:
-            case "intercom":
-                return () if self.intercom_access_token else (_not_set("INTERCOM_ACCESS_TOKEN"),)
             case "source":
                 return self.source_missing
+            case "positions-source":
+                return () if self.mysql is not None else self.source_missing
+            case "intercom":
+                there: dict[str, object] = {"INTERCOM_ACCESS_TOKEN": self.intercom_access_token}
+            case "supabase":
+                there = {"SUPABASE_URL": self.supabase_url, "SUPABASE_KEY": self.supabase_key}
             case "webhook":
-                return () if self.intercom_client_secrets else (_not_set("INTERCOM_CLIENT_SECRET"),)
+                there = {"INTERCOM_CLIENT_SECRET": self.intercom_client_secrets}
             case "api":
-                return () if self.api_token else (_not_set("RECONCILER_API_TOKEN"),)
+                there = {"RECONCILER_API_TOKEN": self.api_token}
             case "public-url":
-                return () if self.public_url else (_not_set("RECONCILER_PUBLIC_URL"),)
+                there = {"RECONCILER_PUBLIC_URL": self.public_url}
             case _:
                 assert_never(need)
+        return tuple(_not_set(name) for name, value in there.items() if not value)
 
 
 def settings_here() -> Settings:
@@ -271,7 +305,7 @@ def read_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> tuple[S
     Raises SettingsError where `dotenv` cannot be read.
     """
     read = _Values({**(_read_dotenv(dotenv) if dotenv is not None else {}), **environ})
-    chosen, missing = _source(read)
+    chosen, missing, mysql = _source(read)
     settings = Settings(
         intercom_access_token=read.token("INTERCOM_ACCESS_TOKEN"),
         intercom_token_issued=read.day("INTERCOM_TOKEN_ISSUED"),
@@ -282,6 +316,9 @@ def read_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> tuple[S
         intercom_bulk=read.shaped("INTERCOM_BULK", "off|preview", "off or preview") == "preview",
         source_chosen=chosen,
         source_missing=missing,
+        supabase_url=read.address("SUPABASE_URL", bare=True),
+        supabase_key=read.token("SUPABASE_KEY"),
+        mysql=mysql,
         rules=Path(read.text("RECONCILER_RULES") or ""),
         plans=read.shaped("RECONCILER_PLANS", r"(?!\w+://).+|s3://[^/\s]+\S*", "a folder, or s3://BUCKET/PREFIX") or "",
         plan_retention=read.days("RECONCILER_PLAN_RETENTION", least=SHORTEST_RETENTION),
@@ -301,25 +338,38 @@ def read_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> tuple[S
     return settings, {name: read.problems[name] for name in _BY_NAME if name in read.problems}
 
 
-def _source(read: _Values) -> tuple[SourceSetting | None, tuple[str, ...]]:
-    """The source that is set, or one line for each variable that keeps it from being complete."""
+def _source(read: _Values) -> tuple[SourceSetting | None, tuple[str, ...], SourceSetting | None]:
+    """The source that is set, or one line for each variable that keeps it from being complete; and MYSQL_* alone."""
     named = read.text("RECONCILER_SOURCE")
     supabase = (read.address("SUPABASE_URL", bare=True), read.token("SUPABASE_KEY"))
     mysql_url = read.secret("MYSQL_URL", r"(mysql|mariadb)(\+\w+)?://\S+", "a URL that starts with mysql://")
-    parts = _mysql_parts(read)
+    parts, lacking = _mysql_parts(read)
+    if mysql_url is not None or read.text("MYSQL_URL") is not None:
+        parts, lacking = _database(mysql_url, "mysql", "MYSQL_URL"), ()
     if named == "supabase":
         url, key = supabase
         if url and key:
-            return SupabaseSource(url=url, key=key), ()
-        return None, tuple(
-            _not_set(name) for name, value in (("SUPABASE_URL", url), ("SUPABASE_KEY", key)) if not value
-        )
+            return SupabaseSource(url=url, key=key), (), parts
+        missing = (("SUPABASE_URL", url), ("SUPABASE_KEY", key))
+        return None, tuple(_not_set(name) for name, value in missing if not value), parts
     if named is not None:
         shaped = read.secret("RECONCILER_SOURCE", r"[a-z][a-z0-9]*(\+\w+)?://.*", "`supabase` or a SQLAlchemy URL")
-        return _database(shaped, "sql", "RECONCILER_SOURCE"), ()
-    if mysql_url is not None or read.text("MYSQL_URL") is not None:
-        return _database(mysql_url, "mysql", "MYSQL_URL"), ()
-    return parts
+        return _database(shaped, "sql", "RECONCILER_SOURCE"), (), parts
+    return parts, lacking, parts
+
+
+def _is_inside(database: str, project: str) -> bool:
+    """Whether a database is the one of a Supabase project, by its own host or by the user of the pooler.
+
+    `db.REF.supabase.co`, or the user `postgres.REF` (Supabase documentation, "Connect to your database").
+    """
+    reference, _, host = (urlsplit(project).hostname or "").partition(".")
+    try:
+        parts = urlsplit(database)
+        named, user = parts.hostname or "", parts.username or ""
+    except ValueError:
+        return False  # no URL that anything can be read from: whoever opens it says so
+    return host == "supabase.co" and (named == f"db.{reference}.{host}" or user.endswith(f".{reference}"))
 
 
 def _database(url: Secret | None, shape: Literal["sql", "mysql"], variable: str) -> DatabaseSource | None:

@@ -23,7 +23,8 @@ from reconciler.controller import read_rules
 from reconciler.core import actions, approval, link, model, plan, rules, seen
 from reconciler.core import outcome as outcome_file
 from reconciler.core.findings import RULE_IDS
-from reconciler.core.rules_checks import COLUMNS
+from reconciler.core.positions import RULES as POSITION_RULES
+from reconciler.core.rules_checks import COLUMNS, OPTIONAL_COLUMNS
 from reconciler.core.rules_schema import schemas
 from reconciler.errors import ExitCode
 from reconciler.settings import SETTINGS
@@ -107,6 +108,11 @@ def _rules() -> Iterator[str]:
         choices = get_type_hints(type(setting))["then"].__args__
         rows.append((f"`{rule}`", _summary(module), f"`{setting.then}`", " · ".join(f"`{one}`" for one in choices)))
     yield from _table(("rule", "says", "as shipped", "choices of `then`"), rows)
+    yield "\n## The rules of `--target positions`\n"
+    yield "They are always on; limits.yaml says how much they may do.\n"
+    yield from _table(
+        ("rule", "says"), ((f"`{rule}`", f"{says[0].upper()}{says[1:]}.") for rule, says in POSITION_RULES.items())
+    )
     yield "\n## How to read the keys\n"
     yield "`*` stands for a name of your own, `[]` for each entry of a list. Where a default has two halves, the first"
     yield "holds where the whole entry is left out, the second where the entry is there without this key."
@@ -274,7 +280,9 @@ _SEALED = {
 
 _WHO = {"contact": "Id of the contact.", "member": "Number of the member."}
 
-COLUMN_NAMES = frozenset(name for tables in COLUMNS.values() for fields in tables.values() for name in fields)
+COLUMN_NAMES = frozenset(
+    name for tables in COLUMNS.values() for fields in tables.values() for name in fields
+) | frozenset(name for fields in OPTIONAL_COLUMNS.values() for name in fields)
 
 SAID_HERE: dict[str, dict[str, str]] = {
     "Table": {"table": "Name of the table."},
@@ -301,7 +309,8 @@ SAID_HERE: dict[str, dict[str, str]] = {
     },
     "OrphanContact": {"unless": "What protects a contact from being archived."},
     "ClassLimit": {
-        "percent": "Held when over so many percent of the live contacts and over `floor`.",
+        "percent": "Held when over so many percent of the live contacts (of the rows, for the positions table) "
+        "and over `floor`.",
         "floor": "So many are never held for being over `percent`.",
         "hard": "Held when over this number, whatever the others say.",
         "per_week": "Held when over this number together with what the last 7 days did; archives and merges only.",
@@ -320,8 +329,9 @@ SAID_HERE: dict[str, dict[str, str]] = {
         "id": "The time it was made, and a hash of what was read and decided. The file has its name.",
         "tool": "The release that made it.",
         "target": "What is reconciled.",
-        "workspace": "Id of the Intercom workspace; with the token of another one the plan is refused.",
-        "intercom_version": "The version of Intercom's API it was made with.",
+        "workspace": "Id of the Intercom workspace, or address of the Supabase project; for another one the plan is "
+        "refused.",
+        "intercom_version": "The version of Intercom's API it was made with; blank for the positions table.",
         "created_at": "When it was made.",
         "expires_at": "When it is refused from; `plan_lifetime_hours` in limits.yaml.",
         "applyable": "False where a guard refused the source: then there are no actions.",
@@ -337,17 +347,16 @@ SAID_HERE: dict[str, dict[str, str]] = {
         "rules": "The rule files, by their meaning.",
         "members": "The members read.",
         "positions": "The positions read.",
-        "contacts": "The contacts read.",
     },
     "Digest": {
         "sha256": "Over all rows, in their order.",
         "source": "Where they were read.",
         "count": "How many rows.",
-        "read_at": "Contacts only: when all were read.",
+        "read_at": "The actual side only: when all of it was read.",
     },
     "Summary": {
-        "create": "Contacts to create.",
-        "update": "Contacts to update.",
+        "create": "Contacts (or rows of the positions table) to create.",
+        "update": "Contacts (or rows) to update.",
         "promote": "Leads to make users.",
         "merge": "Leads to merge into a user.",
         "archive": "Contacts to archive.",

@@ -18,7 +18,7 @@ import yaml
 
 from reconciler.settings import SETTINGS
 from tests.support.campaign import NIGHTLY
-from tests.support.planned import check_command_line, not_there_yet
+from tests.support.command_lines import check_command_line
 
 ROOT = Path(__file__).parents[1]
 
@@ -159,11 +159,9 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands_are_commands_of_ours(name: str) -> None:
-    """With options and values that they take; what is still to come is skipped by its name."""
+    """With options and values that they take."""
     program, *words = COMMANDS[name]
     assert program == "reconcile"
-    if (why := not_there_yet(words)) is not None:
-        pytest.skip(why)
     check_command_line(words)
 
 

@@ -275,6 +275,46 @@ def test_parts_make_a_url_that_reads_back_the_same(password: str, host: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("environ", "variable", "reason"),
+    [
+        ({"MYSQL_URL": "mysql://u:p@h/d"}, "MYSQL_URL", "the union's own database"),
+        ({"RECONCILER_SOURCE": "sqlite:///x.db"}, "RECONCILER_SOURCE", "or whatever database the source is"),
+        (
+            {"RECONCILER_SOURCE": "sqlite:///x.db", "MYSQL_URL": "mysql://u:p@h/d"},
+            "RECONCILER_SOURCE",
+            "which wins here too",
+        ),
+        (
+            {"RECONCILER_SOURCE": "supabase", "MYSQL_URL": "mysql://u:p@h/d"},
+            "MYSQL_URL",
+            "unless it is Supabase itself",
+        ),
+        ({"RECONCILER_SOURCE": "supabase"}, None, "which would be a mirror of itself"),
+        ({"RECONCILER_SOURCE": "postgresql://postgres:p@db.abc.supabase.co/postgres"}, None, "also by its own host"),
+        (
+            {"RECONCILER_SOURCE": "postgresql://postgres.abc:p@aws-0-eu.pooler.supabase.com:6543/postgres"},
+            None,
+            "or through its pooler",
+        ),
+        (
+            {"RECONCILER_SOURCE": "postgresql://postgres:p@db.other.supabase.co/postgres"},
+            "RECONCILER_SOURCE",
+            "another project is another database",
+        ),
+    ],
+)
+def test_what_the_positions_table_mirrors(environ: dict[str, str], variable: str | None, reason: str) -> None:
+    """The source, unless that is the very project whose table is written."""
+    project = {"SUPABASE_URL": "https://abc.supabase.co", "SUPABASE_KEY": "k"}
+    settings = load(**project, **environ)
+    if variable is None:
+        assert "both sides are the same Supabase project" in str(error_of(settings.positions_source)), reason
+    else:
+        assert settings.positions_source().variable == variable, reason
+    assert settings.supabase() == SupabaseSource(url="https://abc.supabase.co", key=Secret("k"))
+
+
+@pytest.mark.parametrize(
     ("environ", "needs"),
     [
         ({}, ("intercom", "source", "webhook", "api", "public-url")),
@@ -296,6 +336,8 @@ def test_what_is_asked_for_is_there_or_an_error() -> None:
     asked: dict[Need, Callable[[Settings], object]] = {
         "intercom": Settings.token,
         "source": Settings.source,
+        "supabase": Settings.supabase,
+        "positions-source": Settings.positions_source,
         "webhook": Settings.client_secrets,
         "api": Settings.api,
         "public-url": Settings.service_url,

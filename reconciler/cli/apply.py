@@ -18,11 +18,11 @@ import msgspec
 from reconciler import controller
 from reconciler.cli import show_error, terminal
 from reconciler.cli.options import Asked, planning_options
+from reconciler.cli.plan import ACTUAL, DESIRED, make
 from reconciler.cli.plan import exit_code as plan_exit_code
-from reconciler.cli.plan import make
 from reconciler.cli.show import LINES_SHOWN, render
 from reconciler.core import outcome as outcome_file
-from reconciler.core.model import Progress
+from reconciler.core.model import Progress, Target
 from reconciler.core.outcome import Counts, RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.errors import ExitCode, Paused, ReconcilerError
@@ -99,13 +99,16 @@ def command(
 
 
 def _apply(run: _Run, plan: str | None, asked: Asked, *, auto_approve: bool) -> int:
-    run.settings.require(*(("intercom",) if plan is not None else ("intercom", "source")))
     named = run.store.get_plan(plan) if plan is not None else None
+    target = asked.target if named is None else named.target
+    if named is not None and asked.named_target not in {None, target}:
+        raise click.UsageError(f"Plan {named.id} is for {target}, not for {asked.named_target}.")
+    run.settings.require(ACTUAL[target], *((DESIRED[target],) if named is None else ()))
     if run.settings.paused:
         raise Paused("nothing is written: RECONCILER_PAUSED is set", next_step="Unset it, then run this again.")
     try:
-        with run.allowed_to_write():
-            run.settle()
+        with run.allowed_to_write(target):
+            run.settle(target)
             if named is not None:
                 return run.carry_out(named)
             made = _make_and_ask(run, asked, auto_approve=auto_approve)
@@ -113,7 +116,7 @@ def _apply(run: _Run, plan: str | None, asked: Asked, *, auto_approve: bool) -> 
     except (click.Abort, KeyboardInterrupt):
         if not run.wrote:
             raise
-        click.echo("Interrupted. Nothing more was written to Intercom; what was is in the outcome.", err=True)
+        click.echo("Interrupted. Nothing more was written; what was is in the outcome.", err=True)
         return ExitCode.PARTIAL
 
 
@@ -150,7 +153,7 @@ class _Run:
         """Whether anything may have been written by now."""
 
     @contextmanager
-    def allowed_to_write(self) -> Iterator[None]:
+    def allowed_to_write(self, target: Target) -> Iterator[None]:
         """Nobody else applies while the block lasts, and whatever is begun is recorded."""
         rules = controller.read_rules(self.settings.rules)
         self._caution = Caution(rules.limits.canary if self._canary else (), rules.limits.error_budget)
@@ -159,9 +162,7 @@ class _Run:
             controller.open_state(self.settings),
             holder=f"process {os.getpid()} on {socket.gethostname()}",
             store=self.store,
-            open_writer=lambda: controller.open_target(
-                self.settings, rules, reserve=controller.reserve_for_service(self.settings)
-            ),
+            open_writer=lambda: controller.open_writer(self.settings, rules, target),
             now=terminal.now,
             max_parallel=self._max_parallel,
             progress=self._report,
@@ -169,9 +170,9 @@ class _Run:
         ):
             yield
 
-    def settle(self) -> None:
+    def settle(self, target: Target) -> None:
         """Bring what was interrupted to its end, and show it."""
-        for made in self._await(controller.settle(now=terminal.now)):
+        for made in self._await(controller.settle(now=terminal.now, target=target)):
             self.wrote = True
             self._settled[made.id] = made
             click.echo(f"Plan {made.id} had been interrupted; it was brought to its end.", err=True)
@@ -248,7 +249,13 @@ class _Run:
         if self.as_json:
             click.echo(outcome_file.encode(run).decode(), nl=False)
         else:
-            text = outcome_text(run, width=terminal.width(), colour=terminal.in_colour(), limit_lines=LINES_SHOWN)
+            text = outcome_text(
+                run,
+                width=terminal.width(),
+                colour=terminal.in_colour(),
+                limit_lines=LINES_SHOWN,
+                target=made.target,
+            )
             click.echo(text, nl=False)
 
 

@@ -36,7 +36,7 @@ def command(subject: str, ref: str | None, live: bool, as_json: bool) -> None:
     if live and ref is not None:
         raise click.UsageError("--live decides anew; it takes no --plan.")
     settings = settings_here()
-    told = _live(settings, subject) if live else _stored(PlanStore(settings.plans), subject, ref)
+    told = _live(settings, subject) if live else _stored(controller.open_store(settings), subject, ref)
     click.echo(as_data(told) if as_json else as_text(told), nl=False)
 
 
@@ -54,7 +54,8 @@ def as_text(told: Explanation) -> str:
 
 def end_to_end(made: Plan) -> str:
     """Each member that --only names, from row to action, or that there is nothing to change; empty without --only."""
-    only = made.basis.only if made.basis is not None and made.applyable else ()
+    told = made.basis is not None and made.applyable and made.target == "contacts"
+    only = made.basis.only if made.basis is not None and told else ()
     shown = [as_text(explain(made, subject_of(made, number) or Subject(number))) for number in only[:FEW]]
     if len(only) > FEW:
         shown.append(f"… and {len(only) - FEW} more members: reconcile explain MEMBER --plan {made.id}\n")
@@ -63,6 +64,12 @@ def end_to_end(made: Plan) -> str:
 
 def _stored(store: PlanStore, ref: str, plan_ref: str | None) -> Explanation:
     made = store.get_plan(plan_ref) if plan_ref is not None else _newest(store)
+    if made.target != "contacts":
+        raise PlanError(
+            f"plan {made.id} is for {made.target}, and only plans for contacts are explained",
+            next_step=f"Read it with `reconcile show {made.id}`: each of its actions names the row that it was "
+            "decided on.",
+        )
     found = subject_of(made, ref)
     if found is None:
         raise PlanError(
@@ -99,7 +106,7 @@ def _live(settings: Settings, ref: str) -> Explanation:
                     source=source,
                     reader=target.reader,
                     rules=rules,
-                    history=controller.recall(PlanStore(settings.plans), at=terminal.now()),
+                    history=controller.recall(controller.open_store(settings), at=terminal.now()),
                     now=terminal.now,
                     progress=progress,
                 )

@@ -14,6 +14,7 @@ from reconciler.controller import PlanRequest
 from reconciler.core.actions import KINDS
 from reconciler.core.findings import RULE_IDS
 from reconciler.core.guards import GUARD_CLASSES, Accepted
+from reconciler.core.model import Target
 from reconciler.core.planner import Scope
 
 _CLASSES = (*KINDS, *GUARD_CLASSES)
@@ -29,7 +30,14 @@ class Asked:
     request: PlanRequest
     mappings: Path | None
     narrowed: bool
-    """Whether any of them was given."""
+    """Whether any of them was given, but for the target."""
+    named_target: Target | None
+    """What is reconciled, where it was said."""
+
+    @property
+    def target(self) -> Target:
+        """What is reconciled."""
+        return self.named_target or "contacts"
 
 
 def planning_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,7 +46,7 @@ def planning_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def with_asked(
         *,
-        target: str,
+        target: Target | None,
         only: tuple[str, ...],
         exclude: tuple[str, ...],
         rules: tuple[str, ...],
@@ -48,14 +56,15 @@ def planning_options(command: Callable[..., Any]) -> Callable[..., Any]:
         reason: str,
         **others: Any,
     ) -> Any:
-        del target  # contacts: the only one there is
+        if target == "positions" and (rules or mappings):
+            raise click.UsageError("--rule and --mappings are about contacts; --target positions knows neither.")
         request = PlanRequest(
             scope=Scope(only=frozenset(only), exclude=frozenset(exclude), limit=limit),
             rules=rules,
             accepted=_accepted(accept, reason.strip()),
         )
         narrowed = any((only, exclude, rules, limit, mappings, accept, reason))
-        return command(asked=Asked(request, mappings, narrowed), **others)
+        return command(asked=Asked(request, mappings, narrowed, target), **others)
 
     for option in reversed(_PLANNING):
         with_asked = option(with_asked)
@@ -85,7 +94,11 @@ _ACCEPTING = (
 )
 
 _PLANNING = (
-    click.option("--target", type=click.Choice(["contacts"]), default="contacts", help="What is reconciled."),
+    click.option(
+        "--target",
+        type=click.Choice(["contacts", "positions"]),
+        help="What is reconciled: the contacts in Intercom (as a rule), or the positions table in Supabase.",
+    ),
     click.option("--only", multiple=True, metavar="MEMBER", help="Only this member; may be given again."),
     click.option("--exclude", multiple=True, metavar="MEMBER", help="Not this member; may be given again."),
     click.option("--rule", "rules", multiple=True, type=click.Choice(RULE_IDS), metavar="ID", help="Only this rule."),

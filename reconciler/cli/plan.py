@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -11,9 +12,15 @@ from reconciler import controller
 from reconciler.cli import terminal
 from reconciler.cli.options import FORMATS, Asked, planning_options
 from reconciler.cli.show import render
+from reconciler.core.model import Target
 from reconciler.core.plan import Plan, encode
+from reconciler.core.rules import Rules
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.settings import Settings, settings_here
+from reconciler.settings import Need, Settings, settings_here
+
+DESIRED: Mapping[Target, Need] = {"contacts": "source", "positions": "positions-source"}
+ACTUAL: Mapping[Target, Need] = {"contacts": "intercom", "positions": "supabase"}
+"""What each target needs: to be planned both, to be applied where its state lives."""
 
 
 @click.command("plan")
@@ -25,7 +32,7 @@ from reconciler.settings import Settings, settings_here
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--detailed-exitcode", is_flag=True, help="Leave with 2 where there are changes.")
 def command(*, asked: Asked, out: Path | None, form: str, as_json: bool, detailed_exitcode: bool) -> int:
-    """Compare both sides, store a plan and show it. Nothing is written to Intercom."""
+    """Compare both sides, store a plan and show it. Nothing is written to Intercom or Supabase."""
     made = make(settings_here(), asked)
     if out is not None:
         write(out, encode(made))
@@ -41,14 +48,35 @@ def command(*, asked: Asked, out: Path | None, form: str, as_json: bool, detaile
 def make(settings: Settings, asked: Asked) -> Plan:
     """Gather, decide and store, with progress on stderr."""
     terminal.set_up_logging()
-    settings.require("source", "intercom")
+    settings.require(DESIRED[asked.target], ACTUAL[asked.target])
     rules = controller.read_rules(settings.rules, mappings=asked.mappings)
+    if asked.target == "positions":
+        return _make_positions(settings, asked, rules)
     source = controller.open_source(settings, rules)
 
     async def run() -> Plan:
         async with controller.open_target(settings, rules) as target:
             with terminal.showing_progress() as progress:
                 return await controller.plan(
+                    source=source,
+                    reader=target.reader,
+                    rules=rules,
+                    store=controller.open_store(settings),
+                    request=asked.request,
+                    now=terminal.now,
+                    progress=progress,
+                )
+
+    return asyncio.run(run())
+
+
+def _make_positions(settings: Settings, asked: Asked, rules: Rules) -> Plan:
+    source = controller.open_positions_source(settings, rules)
+
+    async def run() -> Plan:
+        async with controller.open_positions(settings, rules) as target:
+            with terminal.showing_progress() as progress:
+                return await controller.plan_positions(
                     source=source,
                     reader=target.reader,
                     rules=rules,

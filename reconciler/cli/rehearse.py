@@ -17,7 +17,7 @@ from reconciler.core.plan import Plan
 from reconciler.core.planner import Context, Scope, make_plan
 from reconciler.core.snapshot import digest, index
 from reconciler.core.world import World, build_world
-from reconciler.errors import ExitCode
+from reconciler.errors import ExitCode, PlanRefused
 from reconciler.report.text import plan_text
 from reconciler.runs.apply import apply_plan
 from reconciler.settings import Settings, settings_here
@@ -39,7 +39,13 @@ def command(*, plan: str) -> int:
     terminal.set_up_logging()
     settings = settings_here()
     settings.require("source", "intercom")
-    return asyncio.run(_rehearse(settings, controller.open_store(settings).get_plan(plan)))
+    made = controller.open_store(settings).get_plan(plan)
+    if made.target != "contacts":
+        raise PlanRefused(
+            f"plan {made.id} is for {made.target}, and only plans for contacts are rehearsed",
+            next_step=f"Read it with `reconcile show {made.id}`; what it does can be taken back to the very rows.",
+        )
+    return asyncio.run(_rehearse(settings, made))
 
 
 async def _rehearse(settings: Settings, made: Plan) -> int:
@@ -50,7 +56,7 @@ async def _rehearse(settings: Settings, made: Plan) -> int:
             data, contacts = await controller.gather(source, target.reader, progress)
             world = build_world(data, index(contacts), rules)
             world = await controller.ask_about_conversations(world, target.reader, progress)
-    if digest(world.snapshot.contacts) != made.inputs.contacts.sha256:
+    if digest(world.snapshot.contacts) != made.inputs.actual.sha256:
         click.echo("The workspace has changed since the plan was made.")
     left, done, total = await _on_a_copy(made, world)
     click.echo(f"Rehearsed plan {made.id} on a copy of {len(contacts)} contacts: {done} of {total} actions done.")

@@ -20,6 +20,9 @@ Undo: TypeAlias = Literal["exact", "partial", "none"]
 
 KINDS: tuple[Do, ...] = ("create", "update", "promote", "merge", "archive", "unarchive", "delete")
 
+ROW_KINDS: tuple[Do, ...] = ("create", "update", "delete")
+"""What is done to rows of the positions table (design §8)."""
+
 _PREFIX: Mapping[Do, str] = {
     "create": "c",
     "update": "u",
@@ -98,9 +101,14 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, 
     undo: Undo = msgspec.field(default_factory=_exact)
     after: tuple[str, ...] = msgspec.field(default_factory=_none)
     """Ids of actions that must be done before this one."""
+    row: str | None = None
+    """Target `positions`: the row by its key, e.g. `12345/pres`; such an action names no contact."""
 
     def __post_init__(self) -> None:
-        if (self.contact is None) != (self.do == "create"):
+        if self.row is not None:
+            if self.contact is not None or self.do not in ROW_KINDS:
+                raise ValueError(f"a row of the positions table is created, updated or deleted; this is {self.do}")
+        elif (self.contact is None) != (self.do == "create"):
             raise ValueError(f"a {self.do} action {'names no' if self.contact is None else 'must not name a'} contact")
         if (self.into is None) != (self.do != "merge"):
             raise ValueError(f"`into` belongs to merge actions, and to each of them; this one is {self.do}")
@@ -108,7 +116,8 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, 
 
 def with_id(action: Action) -> Action:
     """The action with an id that is a hash of what it does, and begins with the letter of its kind."""
-    content = msgspec.json.encode((action.do, action.contact, action.into, action.member, action.expect, action.set))
+    does = (action.do, action.contact, action.into, action.member, action.expect, action.set)
+    content = msgspec.json.encode(does if action.row is None else (*does, action.row))
     return msgspec.structs.replace(action, id=f"{_PREFIX[action.do]}-{sha256(content).hexdigest()[:12]}")
 
 
@@ -136,7 +145,9 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False,
     """Each call with its answer, in order, e.g. `PUT /contacts/5ba6 200`."""
     sent: dict[str, Scalar] = {}
     read_back: dict[str, Scalar] = {}
-    """The owned fields as Intercom returned them after the write (or, for `stale`, those that did not match)."""
+    """The owned fields as they were returned after the write (or, for `stale`, those that did not match)."""
     code: str | None = None
-    """Intercom's error code, e.g. `parameter_invalid`."""
+    """The error code of Intercom, e.g. `parameter_invalid`, or of PostgreSQL, e.g. `23503`."""
     request_id: str | None = None
+    row: str | None = None
+    """Target `positions`: the row, as the action names it."""

@@ -47,6 +47,12 @@ CEILINGS: Mapping[str, int | float] = MappingProxyType(
         "unarchive.percent": 20,
         "unarchive.floor": 1000,
         "unarchive.hard": 1000,
+        # An empty table has to be filled once; above the floor it takes a person's consent.
+        "create_position.percent": 100,
+        "create_position.floor": 1000,
+        # A spelling put right can be taken back to the very values.
+        "update_position.percent": 100,
+        "update_position.floor": 1000,
         # Positions of a member (target `positions`): elections change many, never most.
         "delete.percent": 20,
         "delete.floor": 200,

@@ -1,10 +1,10 @@
 """Two plans against each other: what is new, what is resolved, what persists, and what comes and goes.
 
 Ids are hashes of content, values included, so one and the same problem has another id once a value in it changes.
-Across nights an *action* is the same if it does the same to the same subject: kind, member, contact, the user merged
-into, and the fields that it sets; to which values does not count. A *finding* is the same if it says the same rule
-of the same subject; one without a subject (a position code that nobody named) is told from others by the values of its
-evidence, not by its sentence, which may count. Where a plan says one thing twice, it is counted twice.
+Across nights an *action* is the same if it does the same to the same subject: kind, member, contact or row, the user
+merged into, and the fields that it sets; to which values does not count. A *finding* is the same if it says the same
+rule of the same subject; one without a subject (a position code that nobody named) is told from others by the values of
+its evidence, not by its sentence, which may count. Where a plan says one thing twice, it is counted twice.
 
 Findings are those that no action of their plan mends (`Plan.open_findings`), as in every report: the others are said
 by their action.
@@ -120,7 +120,7 @@ def compare(old: Plan, new: Plan, *, others: Iterable[Plan] = (), runs: Iterable
 
 def action_key(action: Action) -> Key:
     """What makes an action the same across plans."""
-    return (action.do, action.member, action.contact, action.into, *sorted(action.set))
+    return (action.do, action.member, action.contact, action.row, action.into, *sorted(action.set))
 
 
 def finding_key(finding: Finding) -> Key:

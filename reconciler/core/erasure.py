@@ -6,8 +6,8 @@ replaced by their HMAC under a random key of the line's own. The keys stand besi
 belong to no link. To erase, the values are replaced by their HMAC for good, and the key is thrown away: the commitment
 comes out the same, and without the key nobody can try phone numbers until one fits.
 
-What stays is what the record is about: ids of members and contacts, kinds of actions, names of fields, rules, times,
-and what became of it.
+What stays is what the record is about: ids of members, contacts and rows, kinds of actions, names of fields, rules,
+times, and what became of it.
 `docs/verify.py` computes the same with nothing but the standard library, which is why JSON is written with that here.
 """
 
@@ -42,7 +42,7 @@ _SEEN = "seen"
 _INPUTS = "inputs"
 """The digests over all that was read. They go with the first value that goes, so that the digest of the record, which
 stays in the chain, covers 256 bits that nobody knows any more, and cannot be used to try values either."""
-_READ = ("members", "positions", "contacts")
+_READ = ("members", "positions", "contacts", "rows")
 _END = re.compile(r' "previous": (?:null|"(sha256:[0-9a-f]{64})"), "digest": "(sha256:[0-9a-f]{64})"\}')
 _HEADING = '{"format": '
 _OPENING = f'{_HEADING}"{FORMAT}"'.encode()

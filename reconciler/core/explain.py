@@ -159,7 +159,7 @@ def _lifted(plan: Plan, deeds: tuple[Deed, ...], limits: Limits, book: RuleBook)
     counts = {do: sum(1 for action in plan.actions if action.do == do) for do in KINDS}
     for do in dict.fromkeys(deed.do for deed in deeds if deed.held is not None):
         word = Accepted({do: counts[do]}, "tried")
-        checks = check_limits(counts, live=plan.inputs.contacts.count or 0, limits=limits, accepted=word)
+        checks = check_limits(counts, live=plan.inputs.actual.count or 0, limits=limits, accepted=word)
         if any(check.limit == do and check.ok and check.accepted is not None for check in checks):
             text = f"a person said --accept {do}={counts[do]} --reason TEXT when planning"
             yield Flip("person", text, f"{do} is not held", book.find("limits.yaml", do))

@@ -79,14 +79,17 @@ def judge(
     limits: Limits,
     accepted: Accepted,
     now: datetime | None = None,
+    rows: int | None = None,
 ) -> Verdict:
     """Hold a source against every guard.
 
-    `now` is when it was read, in UTC; without it, its latest change is not held against the clock.
+    `now` is when it was read, in UTC; without it, its latest change is not held against the clock. `rows` are those of
+    the table that mirrors its positions (target `positions`): where there was no last good run, they are the past. No
+    positions at all are then never believed.
     """
     refused = []
     let_through: dict[str, list[_Doubt]] = {}
-    for doubt in _doubts(source, last_good=last_good, limits=limits, now=now):
+    for doubt in _doubts(source, last_good=last_good, limits=limits, now=now, rows=rows):
         if doubt.about is None:
             refused.append(doubt.says)
         elif accepted.numbers.get(doubt.about) == doubt.read:
@@ -122,12 +125,14 @@ def blanks(members: Sequence[Member]) -> dict[str, int]:
 
 
 def _doubts(
-    source: SourceData, *, last_good: LastGood | None, limits: Limits, now: datetime | None
+    source: SourceData, *, last_good: LastGood | None, limits: Limits, now: datetime | None, rows: int | None
 ) -> Iterator[_Doubt]:
     yield from _whole(source)
     yield from _quarantine(source, limits)
     if last_good is not None:
-        yield from _shrunk(source, last_good, limits)
+        yield from _fewer_members(source, last_good, limits)
+    yield from _fewer_positions(source, last_good, rows, limits)
+    if last_good is not None:
         yield from _blanked(source, last_good, limits)
     yield from _stale(source, last_good, limits, now)
 
@@ -162,9 +167,8 @@ def _quarantine(source: SourceData, limits: Limits) -> Iterator[_Doubt]:
             )
 
 
-def _shrunk(source: SourceData, last: LastGood, limits: Limits) -> Iterator[_Doubt]:
-    members, positions = len(source.members), len(source.positions)
-    kept = 100 - limits.source.shrink_percent
+def _fewer_members(source: SourceData, last: LastGood, limits: Limits) -> Iterator[_Doubt]:
+    members, kept = len(source.members), 100 - limits.source.shrink_percent
     if 0 < members < last.members * kept / 100:
         yield _Doubt(
             "members",
@@ -173,19 +177,31 @@ def _shrunk(source: SourceData, last: LastGood, limits: Limits) -> Iterator[_Dou
             f"{members} members are {100 * members / last.members:.1f}% of the {last.members} of plan {last.plan}; "
             f"under {kept:g}% is not believed (limits.yaml, source.shrink_percent)",
         )
+
+
+def _fewer_positions(source: SourceData, last: LastGood | None, rows: int | None, limits: Limits) -> Iterator[_Doubt]:
+    positions = len(source.positions)
+    if last is not None:
+        before, whose, told = (
+            last.positions,
+            f"{last.positions} of plan {last.plan}",
+            f"plan {last.plan} read {last.positions}",
+        )
+    elif rows is not None:
+        before, whose, told = rows, f"{rows} rows of the table", f"the table has {rows} rows"
+    else:
+        return
     kept, floor = 100 - limits.source.positions_shrink_percent, limits.source.positions_shrink_floor
-    fewest = min(ceil(last.positions * kept / 100), last.positions - floor)
-    if positions == 0 and last.positions > 0:
-        says = f"no positions at all, where plan {last.plan} read {last.positions}"
-        yield _Doubt("positions", 0, max(fewest, 1), says)
+    fewest = min(ceil(before * kept / 100), before - floor)
+    if positions == 0 and (before > 0 or rows is not None):
+        yield _Doubt("positions", 0, max(fewest, 1), f"no positions at all, where {told}")
     elif positions < fewest:
         yield _Doubt(
             "positions",
             positions,
             fewest,
-            f"{positions} positions are {100 * positions / last.positions:.1f}% of the {last.positions} of plan "
-            f"{last.plan}; under {kept:g}%, and more than {floor} fewer, is not believed "
-            "(limits.yaml, source.positions_shrink_percent)",
+            f"{positions} positions are {100 * positions / before:.1f}% of the {whose}; under {kept:g}%, and more than "
+            f"{floor} fewer, is not believed (limits.yaml, source.positions_shrink_percent)",
         )
 
 

@@ -5,37 +5,56 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import floor
 
-from reconciler.core.actions import KINDS, Do
+from reconciler.core.actions import KINDS, ROW_KINDS, Do
 from reconciler.core.guards import Accepted, LastGood, refusals
 from reconciler.core.history import NO_HISTORY, History
+from reconciler.core.model import Target
 from reconciler.core.plan import LimitCheck
 from reconciler.core.rules import ClassLimit, Limits
 
 __all__ = ["ALWAYS_SHOWN", "Accepted", "LastGood", "allowed_by", "check_limits", "refusals"]
 
-ALWAYS_SHOWN: tuple[Do, ...] = ("create", "update", "promote", "merge", "archive")
-"""The classes whose limit stands in every plan, also where nothing of the kind is planned."""
+ALWAYS_SHOWN: Mapping[Target, tuple[Do, ...]] = {
+    "contacts": ("create", "update", "promote", "merge", "archive"),
+    "positions": ROW_KINDS,
+}
+"""The classes whose limit stands in every plan for this target, also where nothing of the kind is planned."""
+
+_OF_ROWS: Mapping[Do, str] = {"create": "create_position", "update": "update_position"}
+"""Kinds of action that limits.yaml knows by another name where they are done to rows of the positions table."""
 
 
 def check_limits(
-    planned: Mapping[Do, int], *, live: int, limits: Limits, accepted: Accepted, history: History = NO_HISTORY
+    planned: Mapping[Do, int],
+    *,
+    live: int,
+    limits: Limits,
+    accepted: Accepted,
+    history: History = NO_HISTORY,
+    target: Target = "contacts",
 ) -> tuple[LimitCheck, ...]:
     """Hold each class of actions against its limit, and with what the last days did against that of the week.
 
-    `live` is the number of live contacts in the snapshot.
+    `live` is the number of live contacts in the snapshot, or of rows in the table.
     """
     return tuple(
         _check(
             do,
             planned.get(do, 0),
             live=live,
-            limit=getattr(limits, do),
+            limit=getattr(limits, _entry(do, target)),
             accepted=accepted,
             lately=history.counts.get(do, 0),
+            target=target,
         )
         for do in KINDS
-        if do in ALWAYS_SHOWN or planned.get(do, 0)
+        if do in ALWAYS_SHOWN[target] or planned.get(do, 0)
     )
+
+
+def _entry(do: Do, target: Target) -> str:
+    """The entry of limits.yaml that bounds a kind of action."""
+    return _OF_ROWS.get(do, do) if target == "positions" else do
 
 
 def allowed_by(limit: ClassLimit, *, live: int, lately: int = 0) -> int | None:
@@ -52,7 +71,9 @@ def _left_of_week(limit: ClassLimit, lately: int) -> int | None:
     return None if limit.per_week is None else max(limit.per_week - lately, 0)
 
 
-def _check(do: Do, planned: int, *, live: int, limit: ClassLimit, accepted: Accepted, lately: int) -> LimitCheck:
+def _check(
+    do: Do, planned: int, *, live: int, limit: ClassLimit, accepted: Accepted, lately: int, target: Target
+) -> LimitCheck:
     allowed = allowed_by(limit, live=live, lately=lately)
     number = accepted.numbers.get(do)
     if allowed is None or planned <= allowed:
@@ -61,11 +82,13 @@ def _check(do: Do, planned: int, *, live: int, limit: ClassLimit, accepted: Acce
     if left is not None and planned > left and (limit.hard is None or left < limit.hard):
         return LimitCheck(do, allowed, planned, ok=False, says=_week_sentence(do, planned, lately, left, limit))
     if number is not None and limit.hard is not None and number > limit.hard:
-        says = f"--accept {do}={number} is over the hard limit of {limit.hard}: limits.yaml, {do}.hard"
+        says = f"--accept {do}={number} is over the hard limit of {limit.hard}: limits.yaml, {_entry(do, target)}.hard"
         return LimitCheck(do, allowed, planned, ok=False, says=says)
     if number is not None and planned <= number:
         return LimitCheck(do, allowed, planned, ok=True, accepted=number, reason=accepted.reason)
-    return LimitCheck(do, allowed, planned, ok=False, says=_sentence(do, planned, allowed, live, limit))
+    return LimitCheck(
+        do, allowed, planned, ok=False, says=_sentence(do, planned, allowed, live=live, limit=limit, target=target)
+    )
 
 
 def _week_sentence(do: Do, planned: int, lately: int, left: int, limit: ClassLimit) -> str:
@@ -79,8 +102,9 @@ def _week_sentence(do: Do, planned: int, lately: int, left: int, limit: ClassLim
     )
 
 
-def _sentence(do: Do, planned: int, allowed: int, live: int, limit: ClassLimit) -> str:
-    share = f"{100 * planned / live:.2f}% of {live} live contacts" if live else "of an empty workspace"
+def _sentence(do: Do, planned: int, allowed: int, *, live: int, limit: ClassLimit, target: Target) -> str:
+    things, nothing = ("rows", "an empty table") if target == "positions" else ("live contacts", "an empty workspace")
+    share = f"{100 * planned / live:.2f}% of {live} {things}" if live else f"of {nothing}"
     over = (
         f"over the hard limit of {limit.hard}"
         if allowed == limit.hard
@@ -90,4 +114,4 @@ def _sentence(do: Do, planned: int, allowed: int, live: int, limit: ClassLimit) 
         way_out = f"Nothing lifts a hard limit; plan fewer at a time with --limit {limit.hard}"
     else:
         way_out = f"Accept it with: --accept {do}={planned} --reason TEXT"
-    return f"{planned} to {do} is {share}, {over}: {allowed} allowed by limits.yaml, {do}. {way_out}"
+    return f"{planned} to {do} is {share}, {over}: {allowed} allowed by limits.yaml, {_entry(do, target)}. {way_out}"

@@ -21,6 +21,12 @@ def silent(stage: str, done: int, total: int | None) -> None:
 Severity: TypeAlias = Literal["fixable", "review", "info"]
 """`fixable`: an action of the plan mends it · `review`: a person has to decide · `info`: worth knowing."""
 
+Target: TypeAlias = Literal["contacts", "positions"]
+"""Where the state lives that a plan changes (design §2): Intercom's contacts, or the Supabase positions table."""
+
+PLACES: Mapping[Target, str] = {"contacts": "Intercom", "positions": "Supabase"}
+"""Whom each target is asked of and written to."""
+
 MAX_TEXT = 255
 """Characters of a text attribute, at most (blog.nbostech.com, quoting Intercom's documentation). For name, e-mail,
 phone and external id no limit is published; nothing sound is longer than this.
@@ -62,6 +68,15 @@ class Quarantined(msgspec.Struct, frozen=True, gc=False):
     row: str
     reasons: tuple[tuple[str, str], ...]
     """Field and what is wrong with it, never its value."""
+
+
+class PositionRow(msgspec.Struct, frozen=True, gc=False):
+    """One row of the Supabase positions table, as it is written there: nothing trimmed, null as None."""
+
+    member_number: str | None
+    code: str | None
+    id: str | None = None
+    """The row's own id, where rules/sources.yaml names a column that holds one."""
 
 
 class SourceData(msgspec.Struct, frozen=True, gc=False):
@@ -151,9 +166,9 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False,
 
 
 class Workspace(msgspec.Struct, frozen=True):
-    """The Intercom workspace that a token opens (GET /me)."""
+    """What a plan is for: the Intercom workspace that a token opens (GET /me), or the Supabase project of a table."""
 
     id: str
     name: str
-    timezone: str
-    admin_id: str
+    timezone: str = ""
+    admin_id: str = ""

@@ -50,7 +50,7 @@ def restored(outcome: Outcome) -> str | None:
 
 def read_at(plan: Plan) -> str:
     """When the contacts that the plan was decided on had been read: UTC, ISO 8601."""
-    return plan.inputs.contacts.read_at or plan.created_at
+    return plan.inputs.actual.read_at or plan.created_at
 
 
 def seen_live(plan: Plan) -> frozenset[str]:

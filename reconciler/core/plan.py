@@ -14,7 +14,7 @@ import msgspec
 
 from reconciler.core import sealed
 from reconciler.core.actions import Action
-from reconciler.core.model import Finding
+from reconciler.core.model import Finding, Target
 from reconciler.core.seen import Basis, Seen
 
 FORMAT = "reconciler.plan/1"
@@ -36,13 +36,28 @@ class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """Of members: the latest time of change, where the source says one."""
 
 
-class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything the decision was made from."""
+class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Everything the decision was made from: the rules, the desired side, and the actual side of the target."""
 
     rules: Digest
     members: Digest
     positions: Digest
-    contacts: Digest
+    contacts: Digest | None = None
+    """Target `contacts`: the snapshot."""
+    rows: Digest | None = None
+    """Target `positions`: the rows of the table."""
+
+    def __post_init__(self) -> None:
+        if (self.contacts is None) == (self.rows is None):
+            raise ValueError("a plan was held against contacts, or against rows")
+
+    @property
+    def actual(self) -> Digest:
+        """The actual side, whichever it is."""
+        actual = self.contacts or self.rows
+        if actual is None:
+            raise AssertionError("one of the two is there, or there is no Inputs")
+        return actual
 
 
 class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -57,7 +72,7 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     report: int
     """Findings that no action of this plan mends."""
     unchanged: int
-    """Members whose contact is as it should be."""
+    """Members whose contact is as it should be; rows that are, in a plan for the positions table."""
     unarchive: int = 0
     delete: int = 0
 
@@ -102,7 +117,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     tool: str
-    target: str
+    target: Target
     workspace: str
     intercom_version: str
     created_at: str
@@ -153,7 +168,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     format: str
     id: str
     tool: str
-    target: str
+    target: Target
     workspace: str
     intercom_version: str
     created_at: str

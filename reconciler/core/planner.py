@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from collections.abc import Iterable
 
 import msgspec
 
-from reconciler.core.actions import Action, Do
+from reconciler.core.actions import Action
+from reconciler.core.assembly import Context, Decision, Scope, assemble, finished, inputs_of, timestamp
 from reconciler.core.census import census_of
 from reconciler.core.diff import UPDATE_ATTRIBUTES
 from reconciler.core.drafts import Draft, actions_of, drafts_of, drafts_of_case
@@ -18,68 +16,29 @@ from reconciler.core.findings.archive_duplicates import choose
 from reconciler.core.findings.orphan_contact import orphans
 from reconciler.core.findings.replace_uuid_external_id import unconfirmed
 from reconciler.core.foresight import contradiction
-from reconciler.core.guards import Accepted, LastGood, blanks
 from reconciler.core.guards import judge as judge_source
 from reconciler.core.history import NO_HISTORY, REMEMBERED, History
 from reconciler.core.identifiers import give_up, settle, with_undo_known
-from reconciler.core.limits import check_limits
 from reconciler.core.match import Match, Matcher
 from reconciler.core.model import DesiredContact, Evidence, Finding
-from reconciler.core.plan import Digest, Inputs, Plan, Summary, encode
+from reconciler.core.plan import Digest, Plan
 from reconciler.core.rules import Findings, Rules
 from reconciler.core.snapshot import digest
 from reconciler.core.witness import basis_of, seen_of
 from reconciler.core.world import Case, Ruling, World, case_of, ruling
 
-
-class Scope(msgspec.Struct, frozen=True):
-    """Which part of the union a plan is about. The default is all of it."""
-
-    only: frozenset[str] = frozenset()
-    """Member numbers; empty for all."""
-    exclude: frozenset[str] = frozenset()
-    limit: int | None = None
-    """At most so many actions; those of one member are not torn apart."""
-
-    def covers(self, number: str | None) -> bool:
-        """Whether a member is in scope. What belongs to no member is, unless the scope names members."""
-        if number is None:
-            return not self.only
-        return number not in self.exclude and (not self.only or number in self.only)
-
-    def covers_any(self, numbers: tuple[str, ...]) -> bool:
-        """Whether something about these members (perhaps none) is in scope."""
-        return any(map(self.covers, numbers)) if numbers else self.covers(None)
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """What the rules made of a world: findings and actions in file order, and how many contacts need nothing."""
-
-    findings: tuple[Finding, ...]
-    actions: tuple[Action, ...]
-    unchanged: int
-
-
-class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts around a decision that end up in the plan's header."""
-
-    now: datetime
-    read_at: datetime
-    """When the snapshot was complete."""
-    tool: str
-    target: str
-    workspace: str
-    intercom_version: str
-    last_good: LastGood | None = None
-    accepted: Accepted = Accepted()
-    previous: str | None = None
-    history: History = NO_HISTORY
-    """What the runs of the last days did."""
-    live: int | None = None
-    """Live contacts of the workspace, where the world is only a part of it: the limits are held against these, and
-    the plan does not say how many rows it was made from."""
-    also: tuple[str, ...] = ()
-    """Members or contacts that the plan keeps whatever is said of them, besides those of the scope."""
+__all__ = [
+    "Context",
+    "Decision",
+    "Scope",
+    "archive_candidates",
+    "decide",
+    "finished",
+    "make_plan",
+    "timestamp",
+    "with_rules_only",
+]
+"""Also the words of core/assembly.py that whoever plans contacts needs."""
 
 
 def with_rules_only(rules: Rules, ids: Iterable[str]) -> Rules:
@@ -237,96 +196,31 @@ def make_plan(world: World, scope: Scope, context: Context) -> Plan:
         accepted=context.accepted,
         now=context.read_at,
     )
-    refused = verdict.refused
-    decision = _only_quarantined(world, scope) if refused else decide(world, scope, context.history)
-    counts: Counter[Do] = Counter(action.do for action in decision.actions)
-    live = len(world.snapshot.contacts) if context.live is None else context.live
-    limits = check_limits(
-        counts, live=live, limits=world.rules.limits, accepted=context.accepted, history=context.history
+    decision = _only_quarantined(world, scope) if verdict.refused else decide(world, scope, context.history)
+    contacts, is_whole = world.snapshot.contacts, context.live is None
+    read = Digest(
+        sha256=digest(contacts), count=len(contacts) if is_whole else None, read_at=timestamp(context.read_at)
     )
-    limits += verdict.accepted
-    expires = context.now + timedelta(hours=world.rules.limits.plan_lifetime_hours)
-    plan = Plan(
-        id="",
-        tool=context.tool,
-        target=context.target,
-        workspace=context.workspace,
-        intercom_version=context.intercom_version,
-        created_at=timestamp(context.now),
-        expires_at=timestamp(expires),
-        applyable=not refused,
-        refused_because=refused,
-        inputs=_inputs(world, context),
-        summary=_summary(counts, decision),
-        limits=limits,
-        actions=decision.actions,
-        findings=decision.findings,
-        previous=context.previous,
-        census=census_of(world),
+    return assemble(
+        decision,
+        context,
+        verdict=verdict,
+        live=len(contacts) if context.live is None else context.live,
+        limits=world.rules.limits,
+        inputs=inputs_of(world.source, world.rules, contacts=read, is_whole=is_whole),
         basis=basis_of(world.rules, only=scope.only, exclude=scope.exclude, limit=scope.limit),
+        census=census_of(world),
         seen=seen_of(
             world,
             history=context.history,
             actions=decision.actions,
             findings=decision.findings,
-            also=() if refused else (*scope.only, *context.also),
+            also=() if verdict.refused else (*scope.only, *context.also),
         ),
     )
-    return finished(plan, now=context.now)
-
-
-def finished(plan: Plan, *, now: datetime) -> Plan:
-    """A plan whose actions, limits and findings stand: with its held actions counted, and its id.
-
-    The id is the time, and eight hex digits over all that stands in the plan: two plans of one second have two ids.
-    """
-    plan = msgspec.structs.replace(plan, id="", summary=msgspec.structs.replace(plan.summary, held=len(plan.held())))
-    plan_id = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{sha256(encode(plan)).hexdigest()[:8]}"
-    return msgspec.structs.replace(plan, id=plan_id)
 
 
 def _only_quarantined(world: World, scope: Scope) -> Decision:
     """Nothing decided, and yet the rows named that somebody has to correct: they may be why the plan is refused."""
     rulings = [answer for answer in quarantined_row.survey(world) if scope.covers_any(answer.about)]
     return Decision(_findings(rulings, ()), (), 0)
-
-
-def _summary(counts: Mapping[Do, int], decision: Decision) -> Summary:
-    return Summary(
-        create=counts.get("create", 0),
-        update=counts.get("update", 0),
-        promote=counts.get("promote", 0),
-        merge=counts.get("merge", 0),
-        archive=counts.get("archive", 0),
-        held=0,
-        report=sum(1 for finding in decision.findings if finding.severity != "fixable"),
-        unchanged=decision.unchanged,
-    )
-
-
-def _inputs(world: World, context: Context) -> Inputs:
-    source = world.source
-    is_whole = context.live is None
-    return Inputs(
-        rules=Digest(sha256=world.rules.sha256),
-        members=Digest(
-            sha256=digest(source.members),
-            source=source.name,
-            count=len(source.members) if is_whole else None,
-            blank=blanks(source.members) if is_whole else None,
-            changed_at=source.changed_at,
-        ),
-        positions=Digest(
-            sha256=digest(source.positions), source=source.name, count=len(source.positions) if is_whole else None
-        ),
-        contacts=Digest(
-            sha256=digest(world.snapshot.contacts),
-            count=len(world.snapshot.contacts) if is_whole else None,
-            read_at=timestamp(context.read_at),
-        ),
-    )
-
-
-def timestamp(moment: datetime) -> str:
-    """UTC, ISO 8601, to the second: `2026-11-23T02:30:00Z`."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -27,13 +27,14 @@ KEPT = frozenset(
     {
         "role",
         *(f"custom_attributes.{name}" for name in ("member_number", "region", "facility", "positions", "member_type")),
-        *("member_number", "status", "member_type_id", "region", "facility", "positions", "positioncode"),
+        *("status", "member_type_id", "region", "facility", "positions", "positioncode"),
+        *("code", "rows"),  # of the positions table (core/positions.py)
     }
 )
-"""Fields of contacts and columns of the source whose values stay."""
+"""Fields of contacts and of rows, and columns of the source, whose values stay."""
 
-IDS = frozenset({"external_id"})
-"""Fields that hold an id, or, in old contacts, anything."""
+IDS = frozenset({"external_id", "member_number", "id"})
+"""Fields that hold an id (of a contact, a member, or a row of the positions table), or, in old data, anything."""
 
 NAMES = frozenset({"name", "first_name", "last_name"})
 """Fields whose values are looked for in sentences word by word, too: a sentence may call somebody by the last name."""
@@ -66,7 +67,7 @@ class _Redaction:
         return Plan(
             id=self._text(plan.id),
             tool=self._text(plan.tool),
-            target=self._text(plan.target),
+            target=plan.target,
             workspace=self._text(plan.workspace),
             intercom_version=self._text(plan.intercom_version),
             created_at=plan.created_at,
@@ -77,7 +78,8 @@ class _Redaction:
                 rules=Digest(sha256=plan.inputs.rules.sha256),
                 members=self._input(plan.inputs.members),
                 positions=self._input(plan.inputs.positions),
-                contacts=self._input(plan.inputs.contacts),
+                contacts=None if plan.inputs.contacts is None else self._input(plan.inputs.contacts),
+                rows=None if plan.inputs.rows is None else self._input(plan.inputs.rows),
             ),
             summary=plan.summary,
             limits=tuple(map(self._limit, plan.limits)),
@@ -121,7 +123,13 @@ class _Redaction:
             because=tuple(map(self._because, action.because)),
             undo=action.undo,
             after=tuple(map(self._tokens.item, action.after)),
+            row=None if action.row is None else self._row(action.row),
         )
+
+    def _row(self, row: str) -> str:
+        """Member number and code: the one is an id or goes, the other stays."""
+        number, code = _number_of(row), row.removeprefix(_number_of(row))
+        return f"{self._tokens.id(number) if number else ''}{self._text(code)}"
 
     def _because(self, one: Because) -> Because:
         field = None if one.field is None else self._tokens.name(one.field)
@@ -164,8 +172,15 @@ def _personal(plan: Plan) -> Iterator[tuple[str, str]]:
     """The values that go, wherever they stand, each with the field that it was found in."""
     for action in plan.actions:
         yield from _personal_of((*action.expect.items(), *action.set.items()))
+        if action.row is not None:
+            yield from _personal_of([("member_number", _number_of(action.row))])
     for finding in plan.findings:
         yield from _personal_of((one.field, one.value) for one in finding.evidence)
+
+
+def _number_of(row: str) -> str:
+    """The member number in the name of a row of the positions table."""
+    return row.partition("/")[0]
 
 
 def _personal_of(fields: Iterable[tuple[str, Scalar]]) -> Iterator[tuple[str, str]]:

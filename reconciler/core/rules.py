@@ -224,9 +224,10 @@ class Findings(RuleFile, frozen=True, rename="kebab"):
 class ClassLimit(RuleFile, frozen=True):
     """How many actions of one class a plan may hold.
 
-    Held when over `percent` of the live contacts *and* over `floor`; or, whatever they say, over `hard`.
-    Without a percentage only `hard` counts. `per_week` is a hard number, too, for what the plan adds to all that the
-    runs of the last 7 days did (core/history.py); archives and merges alone are remembered so.
+    Held when over `percent` of the live contacts (or of the rows of the positions table) *and* over `floor`; or,
+    whatever they say, over `hard`. Without a percentage only `hard` counts. `per_week` is a hard number, too, for what
+    the plan adds to all that the runs of the last 7 days did (core/history.py); archives and merges alone are
+    remembered so.
     """
 
     percent: Percent | None = None
@@ -274,7 +275,10 @@ class Limits(RuleFile, frozen=True):
     archive: ClassLimit = ClassLimit(percent=1, floor=50, hard=200, per_week=400)
     merge: ClassLimit = ClassLimit(hard=25, per_week=75)
     unarchive: ClassLimit = ClassLimit(percent=1, floor=50, hard=200)
-    delete: ClassLimit = ClassLimit(percent=1, floor=50)
+    create_position: ClassLimit = ClassLimit(percent=10, floor=100)
+    update_position: ClassLimit = ClassLimit(percent=10, floor=100)
+    delete: ClassLimit = ClassLimit(percent=1, floor=50, hard=500)
+    """Rows of the positions table; contacts are never deleted."""
     plan_lifetime_hours: Annotated[float, Meta(gt=0)] = 24
     canary: tuple[Count, ...] = (10, 100)
     error_budget: ErrorBudget = ErrorBudget()

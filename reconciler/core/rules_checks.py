@@ -60,8 +60,12 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 """The columns that each table of sources.yaml has to name: shape → table → fields."""
 
-OPTIONAL_COLUMNS: Mapping[str, tuple[str, ...]] = {"members": ("updated_at",)}
-"""Those that it may name as well: table → fields."""
+OPTIONAL_COLUMNS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("sql", "members"): ("updated_at",),
+    ("sql", "positions"): ("id",),
+    ("mysql", "members"): ("updated_at",),
+}
+"""Those that it may name as well: (shape, table) → fields."""
 
 MEMBER_COLUMNS = tuple(field for field in get_args(MemberField) if field != "positions")
 """The member fields that hold one text each."""
@@ -84,15 +88,15 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 
 def _check_table(place: Place, table: Table) -> None:
     shape, name = map(str, place.path)
-    needed, columns = COLUMNS[shape][name], place.at("columns")
-    fields = (*needed, *OPTIONAL_COLUMNS.get(name, ()))
+    fields, columns = COLUMNS[shape][name], place.at("columns")
+    known = (*fields, *OPTIONAL_COLUMNS.get((shape, name), ()))
     _check_sql_name(place.at("table"), table.table)
     for field, column in table.columns.items():
-        if field not in fields:
-            columns.at(field).report(f"unknown field; {suggest(field, fields)}")
+        if field not in known:
+            columns.at(field).report(f"unknown field; {suggest(field, known)}")
         _check_sql_name(columns.at(field), column)
-    meant = [nearest(field, fields) for field in table.columns if field not in fields]
-    missing = [field for field in needed if field not in table.columns and field not in meant]
+    meant = [nearest(field, fields) for field in table.columns if field not in known]
+    missing = [field for field in fields if field not in table.columns and field not in meant]
     if missing:
         columns.report(f"no column for {', '.join(missing)}")
 

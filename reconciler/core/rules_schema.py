@@ -14,7 +14,7 @@ import msgspec
 
 from reconciler.core.ceilings import CEILINGS, REQUIRED
 from reconciler.core.model import ATTRIBUTE_PREFIX
-from reconciler.core.rules_checks import COLUMNS, MAX_ATTRIBUTE_NAME, SQL_NAME, STANDARD_FIELDS
+from reconciler.core.rules_checks import COLUMNS, MAX_ATTRIBUTE_NAME, OPTIONAL_COLUMNS, SQL_NAME, STANDARD_FIELDS
 from reconciler.core.rules_loader import FILES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -52,12 +52,13 @@ def _schema(name: str) -> dict[str, Any]:
 
 
 def _close_columns(schema: dict[str, Any]) -> None:
-    """Each table names exactly its columns."""
+    """Each table names exactly its columns, and those that it may name."""
     for shape, tables in COLUMNS.items():
         properties = schema["$defs"][f"{shape.capitalize()}Shape"]["properties"]
         for table, fields in tables.items():
+            known = (*fields, *OPTIONAL_COLUMNS.get((shape, table), ()))
             columns = {
-                "properties": {field: {"type": "string", "pattern": f"^{SQL_NAME.pattern}$"} for field in fields},
+                "properties": {field: {"type": "string", "pattern": f"^{SQL_NAME.pattern}$"} for field in known},
                 "required": list(fields),
                 "additionalProperties": False,
             }

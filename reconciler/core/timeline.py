@@ -49,6 +49,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     member: str | None = None
     contact: str | None = None
     into: str | None = None
+    row: str | None = None
+    """Of the positions table, e.g. `12345/pres`."""
     rules: tuple[str, ...] = ()
     changes: tuple[FieldChange, ...] = ()
     says: tuple[str, ...] = ()
@@ -112,6 +114,7 @@ class Timeline:
                     do=outcome.do,
                     member=outcome.member,
                     contact=outcome.contact,
+                    row=outcome.row,
                     changes=changes,
                 )
                 self._see_end(run, outcome, bare, undo=False)
@@ -183,6 +186,7 @@ def _event(at: str, event: Happening, plan: str, action: Action, says: tuple[str
         member=action.member,
         contact=action.contact,
         into=action.into,
+        row=action.row,
         rules=tuple(dict.fromkeys(because.rule for because in action.because)),
         changes=tuple(_changes(action)),
         says=says,

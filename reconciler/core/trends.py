@@ -37,6 +37,7 @@ class PlanGlance(msgspec.Struct, frozen=True):
 
     format: str
     id: str
+    target: str
     created_at: str
     applyable: bool
     summary: Summary
@@ -76,9 +77,10 @@ class Run(msgspec.Struct, frozen=True):
     held: int
     """Of a run that is over: what it held back; before that, what the plan holds."""
     duplicates: int | None
-    """Contacts beyond the one to keep, of members who have several: findings of archive-duplicates."""
+    """Contacts beyond the one to keep, of members who have several: findings of archive-duplicates. None for another
+    target."""
     drift: int | None
-    """Contacts whose own fields are not as they should be: updates and promotions that were planned."""
+    """Contacts whose own fields are not as they should be: updates and promotions that were planned. None likewise."""
 
 
 class Trend(msgspec.Struct, frozen=True):
@@ -121,7 +123,7 @@ def run_of(plan: PlanGlance | None, outcome: OutcomeGlance | None, *, applied: b
     """The line of one run; None where neither record could be read. applied: whether an outcome is kept at all."""
     if plan is None:
         return None if outcome is None else _without_plan(outcome)
-    decided = plan.applyable and not plan.takes_back
+    decided = plan.applyable and not plan.takes_back and plan.target == "contacts"
     ended = outcome.summary if outcome is not None else None
     return Run(
         plan=plan.id,

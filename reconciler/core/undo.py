@@ -14,15 +14,16 @@ from typing import assert_never
 
 import msgspec
 
+from reconciler.core import row_actions
 from reconciler.core.actions import CANNOT_BE_BLANKED, Action, Because, Do, Outcome, undo_class, with_id
+from reconciler.core.assembly import finished, summary_of, timestamp
 from reconciler.core.diff import same
 from reconciler.core.drafts import IDENTIFIERS
 from reconciler.core.history import NO_HISTORY, History
 from reconciler.core.limits import Accepted, check_limits
 from reconciler.core.model import Evidence, Finding, Scalar, Severity
 from reconciler.core.outcome import RunOutcome
-from reconciler.core.plan import Plan, Summary
-from reconciler.core.planner import finished, timestamp
+from reconciler.core.plan import Plan
 from reconciler.core.rules import Limits
 from reconciler.core.world import make_finding
 
@@ -61,8 +62,9 @@ def undo_plan(
             undone[action.id] = msgspec.structs.replace(inverse, because=(Because(RULE, finding.id),))
     actions = tuple(_in_order(made.actions, undone))
     counts: Counter[Do] = Counter(action.do for action in actions)
-    live = made.inputs.contacts.count or 0
-    checks = check_limits(counts, live=live, limits=limits, accepted=accepted, history=history)
+    live = made.inputs.actual.count or 0
+    checks = check_limits(counts, live=live, limits=limits, accepted=accepted, history=history, target=made.target)
+    found = tuple(findings[action.id] for action in made.actions if action.id in findings)
     plan = msgspec.structs.replace(
         made,
         tool=tool,
@@ -70,10 +72,10 @@ def undo_plan(
         expires_at=timestamp(now + timedelta(hours=limits.plan_lifetime_hours)),
         applyable=True,
         refused_because=(),
-        summary=_summary(counts, findings.values()),
+        summary=summary_of(counts, found, unchanged=0),
         limits=checks,
         actions=actions,
-        findings=tuple(findings[action.id] for action in made.actions if action.id in findings),
+        findings=found,
         previous=previous,
         basis=None,
         seen=(),
@@ -97,6 +99,8 @@ def _kept_by_others(action: Action, actions: Iterable[Action], undone: Mapping[s
 
 def _inverse(action: Action, outcome: Outcome, kept: frozenset[str]) -> Action | None:
     """What takes an action back, but for the fields in `kept`; None where nothing does. `after` is filled in later."""
+    if action.row is not None:
+        return row_actions.inverse(action, outcome)
     match action.do:
         case "update":
             old = _restorable(action.expect, action.set)
@@ -153,12 +157,14 @@ def _made(
 def _finding(action: Action, outcome: Outcome, *, mended: bool, plan: Plan) -> Finding:
     contact = outcome.contact or action.contact
     if outcome.outcome == "unknown":
-        says = f"{action.do} {action.id} may or may not have happened: look at the contact"
+        says = f"{action.do} {action.id} may or may not have happened: look at it"
     elif mended:
         says = f"takes back {action.do} {action.id} of plan {plan.id}"
     else:
         says = f"{action.do} {action.id} of plan {plan.id} cannot be taken back"
-    evidence = tuple(Evidence(f"plan {plan.id}", field, action.expect.get(field)) for field in action.set)
+    evidence = tuple(
+        Evidence(f"plan {plan.id}", field, action.expect.get(field)) for field in action.set or action.expect
+    )
     severity: Severity = "fixable" if mended else "review"
     return make_finding(RULE, severity, says, contact=contact, member=action.member, evidence=evidence)
 
@@ -173,17 +179,3 @@ def _in_order(original: Iterable[Action], undone: Mapping[str, Action]) -> Itera
         if action.id in undone:
             after = tuple(undone[later].id for later in waiting.get(action.id, ()) if later in undone)
             yield msgspec.structs.replace(undone[action.id], after=after)
-
-
-def _summary(counts: Mapping[Do, int], findings: Iterable[Finding]) -> Summary:
-    return Summary(
-        create=0,
-        update=counts.get("update", 0),
-        promote=0,
-        merge=0,
-        archive=counts.get("archive", 0),
-        held=0,
-        report=sum(1 for finding in findings if finding.severity != "fixable"),
-        unchanged=0,
-        unarchive=counts.get("unarchive", 0),
-    )

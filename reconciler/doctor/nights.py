@@ -75,7 +75,7 @@ def orphans(around: Around) -> Check:
     mended = {because.finding for action in plan.actions for because in action.because}
     count = sum(1 for one in plan.findings if one.rule == _ORPHAN and one.id not in mended)
     says = f"{count} in plan {plan.id}"
-    if count > max(ORPHANS_FLOOR, MANY_ORPHANS * (plan.inputs.contacts.count or 0)):
+    if count > max(ORPHANS_FLOOR, MANY_ORPHANS * (plan.inputs.actual.count or 0)):
         return amber("orphans", says, f"`reconcile plan --rule {_ORPHAN}`; rules/findings.yaml says what is done.")
     return green("orphans", says)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.core.actions import KINDS, Action, Do
-from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Finding, Scalar
+from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Finding, Scalar, Target
 from reconciler.core.plan import LimitCheck, Plan
 
 SHOW_ORDER: tuple[Do, ...] = ("merge", "archive", "delete", "promote", "create", "update", "unarchive")
@@ -130,9 +130,31 @@ def rules_of(action: Action) -> tuple[str, ...]:
     return _distinct(because.rule for because in action.because)
 
 
+def things(plan: Plan) -> str:
+    """What the actual side is made of."""
+    return "rows" if plan.target == "positions" else "contacts"
+
+
+def where(plan: Plan) -> str:
+    """What kind of place `workspace` names."""
+    return "the Supabase project" if plan.target == "positions" else "workspace"
+
+
+def counted(plan: Plan) -> str:
+    """What `unchanged` counts."""
+    return "rows" if plan.target == "positions" else "members"
+
+
+def plan_command(target: Target) -> str:
+    """The command that makes a plan for this target."""
+    return "reconcile plan --target positions" if target == "positions" else "reconcile plan"
+
+
 def subject(action: Action) -> str:
     """Whom and what the action is about."""
     parts = [f"member {action.member}" if action.member is not None else "no member"]
+    if action.row is not None:
+        parts.append(f"row {action.row}")
     if action.contact is not None:
         parts.append(f"contact {action.contact}")
     if action.into is not None:

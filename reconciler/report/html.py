@@ -34,7 +34,9 @@ def plan_html(plan: Plan) -> str:
         final=final,
         rules=facts.by_rule(action for action in plan.actions if action.undo != "none"),
         reviews=facts.open_findings(plan),
-        inputs=[(name, getattr(plan.inputs, name)) for name in plan.inputs.__struct_fields__],
+        inputs=[
+            (name, one) for name in plan.inputs.__struct_fields__ if (one := getattr(plan.inputs, name)) is not None
+        ],
         style=Markup(style),  # noqa: S704 - a file of this package
         style_digest=_digest(style),
         script=Markup(script),  # noqa: S704 - a file of this package

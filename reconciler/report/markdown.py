@@ -31,7 +31,7 @@ def plan_markdown(plan: Plan) -> str:
 def _head(plan: Plan) -> str:
     return (
         f"## Plan {code(plan.id)}\n\n**{_summary(plan)}**\n\n"
-        f"For {code(plan.target)} in workspace {code(plan.workspace)}, "
+        f"For {code(plan.target)} in {facts.where(plan)} {code(plan.workspace)}, "
         f"made {code(plan.created_at)}, expires {code(plan.expires_at)}.\n\n"
     )
 
@@ -74,7 +74,7 @@ def _kinds(plan: Plan) -> str:
         rows.append((kind, str(len(actions)), str(can), str(cannot), str(sum(one.id in held for one in actions))))
     columns = ("To do", "Actions", "Can be undone", "Cannot be undone", "Held")
     actions_table = table(f"Actions: {len(plan.actions)}", columns, rows)
-    return actions_table + f"Unchanged members: {plan.summary.unchanged}\n\n" + _census(plan)
+    return actions_table + f"Unchanged {facts.counted(plan)}: {plan.summary.unchanged}\n\n" + _census(plan)
 
 
 def _census(plan: Plan) -> str:
@@ -112,11 +112,12 @@ def _provenance(plan: Plan) -> str:
         for name, one in (
             ("members", plan.inputs.members),
             ("positions", plan.inputs.positions),
-            ("contacts", plan.inputs.contacts),
+            (facts.things(plan), plan.inputs.actual),
             ("rules", plan.inputs.rules),
         )
     ]
-    made = f"Made by {code(plan.tool)} for Intercom {code(plan.intercom_version)}.\n"
+    version = f" for Intercom {code(plan.intercom_version)}" if plan.intercom_version else ""
+    made = f"Made by {code(plan.tool)}{version}.\n"
     return table("Made from", ("Input", "Source", "Rows", "SHA-256"), rows) + made
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias, assert_never
 
 from reconciler.core.actions import Do, Outcome, Verdict
+from reconciler.core.model import Target
 from reconciler.core.outcome import RunOutcome
+from reconciler.report.facts import plan_command
 from reconciler.report.page import Page
 
 _Counter: TypeAlias = Literal["created", "updated", "archived"]
@@ -15,7 +17,14 @@ _NOT_DONE: tuple[Verdict, ...] = ("unknown", "failed", "stale", "held")
 """Verdicts that people have to hear of, the gravest first."""
 
 
-def outcome_text(run: RunOutcome, *, width: int = 80, colour: bool = False, limit_lines: int | None = None) -> str:
+def outcome_text(
+    run: RunOutcome,
+    *,
+    width: int = 80,
+    colour: bool = False,
+    limit_lines: int | None = None,
+    target: Target = "contacts",
+) -> str:
     """What became of each action that is not done, the counts, the block for scripts and the next step.
 
     Lines are no wider than `width` cells, but for the block. With `limit_lines`, each reason names that many actions
@@ -28,8 +37,8 @@ def outcome_text(run: RunOutcome, *, width: int = 80, colour: bool = False, limi
         _verdict(page, verdict, [outcome for outcome in run.outcomes if outcome.outcome == verdict], limit_lines)
     page.line()
     page.prose(counts_line(run), style="bold")
-    _next_step(page, run)
-    return f"{page.text()}\n{daily_summary(run.outcomes)}"
+    _next_step(page, run, target)
+    return f"{page.text()}\n{daily_summary(run.outcomes, target)}"
 
 
 def counts_line(run: RunOutcome) -> str:
@@ -40,12 +49,19 @@ def counts_line(run: RunOutcome) -> str:
     return f"Applied: {said}."
 
 
-def daily_summary(outcomes: Iterable[Outcome]) -> str:
+_TITLES: Mapping[Target, tuple[str, str]] = {
+    "contacts": ("Intercom Daily Sync Summary", "🗄️ Archived"),
+    "positions": ("Supabase Positions Sync Summary", "🗑️ Deleted"),
+}
+"""The block's first line, and its word for what is gone: who greps for contacts must not find positions."""
+
+
+def daily_summary(outcomes: Iterable[Outcome], target: Target = "contacts") -> str:
     """The five lines that scripts look for.
 
-    Updated counts promoted and unarchived contacts, too; archived also merged ones and deleted positions; failed
-    also what ended unknown.
+    Updated counts promoted and unarchived contacts, too; archived also merged ones; failed also what ended unknown.
     """
+    title, gone = _TITLES[target]
     counts: dict[_Counter, int] = {"created": 0, "updated": 0, "archived": 0}
     failed = 0
     for outcome in outcomes:
@@ -54,10 +70,10 @@ def daily_summary(outcomes: Iterable[Outcome]) -> str:
         elif outcome.outcome in {"failed", "unknown"}:
             failed += 1
     return (
-        "Intercom Daily Sync Summary\n"
+        f"{title}\n"
         f"✅ Created: {counts['created']}\n"
         f"🔄 Updated: {counts['updated']}\n"
-        f"🗄️ Archived: {counts['archived']}\n"
+        f"{gone}: {counts['archived']}\n"
         f"❌ Failed: {failed}\n"
     )
 
@@ -97,15 +113,21 @@ def _reason(outcome: Outcome) -> str:
 
 
 def _ids(outcome: Outcome) -> str:
-    named = {"member": outcome.member, "contact": outcome.contact, "request": outcome.request_id}
+    named = {
+        "member": outcome.member,
+        "contact": outcome.contact,
+        "row": outcome.row,
+        "request": outcome.request_id,
+    }
     ids = ", ".join(f"{what} {value}" for what, value in named.items() if value is not None)
     return f"{outcome.do} {outcome.action}{f' ({ids})' if ids else ''}"
 
 
-def _next_step(page: Page, run: RunOutcome) -> None:
+def _next_step(page: Page, run: RunOutcome, target: Target) -> None:
     if run.summary.unknown:
-        page.prose("Look at the contacts named as unknown: they may or may not have been changed.")
+        things = "rows" if target == "positions" else "contacts"
+        page.prose(f"Look at the {things} named as unknown: they may or may not have been changed.")
     if run.summary.done < len(run.outcomes):
-        page.prose("A new plan sees what is left to do: reconcile plan")
+        page.prose(f"A new plan sees what is left to do: {plan_command(target)}")
     elif run.outcomes:
         page.prose(f"A plan that takes back what can be undone: reconcile undo {run.plan}")

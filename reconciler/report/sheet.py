@@ -24,7 +24,7 @@ from reconciler.report import facts
 from reconciler.report.facts import visible
 
 COLUMNS = (
-    *("plan", "what", "id", "do", "member", "contact", "into", "rule", "severity"),
+    *("plan", "what", "id", "do", "member", "contact", "row", "into", "rule", "severity"),
     *("field", "before", "after", "from", "says", "undo", "held", "waits_for"),
 )
 """`what` is action, seen or finding; `before` of a finding is the value of its evidence, `from` where that stands."""
@@ -80,6 +80,7 @@ def _action(action: Action, *, held: str | None) -> Iterator[dict[str, Scalar]]:
         "do": action.do,
         "member": action.member,
         "contact": action.contact,
+        "row": action.row,
         "into": action.into,
         "rule": " ".join(facts.rules_of(action)),
         "undo": action.undo,

@@ -68,11 +68,11 @@ def _header(page: Page, plan: Plan) -> None:
     members = f"{_number(inputs.members.count)} members, {_number(inputs.positions.count)} positions"
     source = f" from {inputs.members.source}" if inputs.members.source is not None else ""
     page.line(f"Plan {plan.id}", style="bold")
-    page.prose(f"{plan.target} in workspace {plan.workspace}", lead="  Target     ")
-    page.prose(f"{members}{source}; {_number(inputs.contacts.count)} contacts", lead="  Sources    ")
+    page.prose(f"{plan.target} in {facts.where(plan)} {plan.workspace}", lead="  Target     ")
+    page.prose(f"{members}{source}; {_number(inputs.actual.count)} {facts.things(plan)}", lead="  Sources    ")
     page.prose(f"{plan.created_at} by {plan.tool}", lead="  Made       ")
     page.prose(f"{plan.expires_at}", lead="  Expires    ")
-    page.prose(f"{plan.summary.unchanged} members", lead="  Unchanged  ")
+    page.prose(f"{plan.summary.unchanged} {facts.counted(plan)}", lead="  Unchanged  ")
     for lead, sentence in zip(("  Contacts   ", "  Members    ", "  Whose      "), facts.census(plan), strict=False):
         page.prose(sentence, lead=lead)
 
@@ -197,7 +197,8 @@ def _quoted(text: str) -> str:
 
 def _next_step(page: Page, plan: Plan, *, held: dict[str, str]) -> None:
     if not plan.applyable:
-        page.prose("Nothing can be applied. Mend what is named above, then make a new plan with: reconcile plan")
+        again = facts.plan_command(plan.target)
+        page.prose(f"Nothing can be applied. Mend what is named above, then make a new plan with: {again}")
         return
     if len(held) < len(plan.actions):
         page.prose(f"Apply it with: reconcile apply {quote(plan.id)}")

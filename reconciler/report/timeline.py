@@ -46,7 +46,7 @@ def _style(event: Event) -> str:
 
 
 def _about(event: Event) -> str:
-    named = {"member": event.member, "contact": event.contact, "into": event.into, "plan": event.plan}
+    named = {"member": event.member, "contact": event.contact, "into": event.into, "row": event.row, "plan": event.plan}
     parts = [f"{what} {value}" for what, value in named.items() if value is not None]
     if event.rules:
         parts.append(f"rule{'s' if len(event.rules) > 1 else ''} {', '.join(event.rules)}")

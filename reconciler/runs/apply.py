@@ -20,7 +20,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from reconciler.core.actions import Action, Outcome, Verdict
-from reconciler.core.model import Progress
+from reconciler.core.model import PLACES, Progress
 from reconciler.core.plan import Plan
 from reconciler.errors import (
     PlanRefused,
@@ -117,11 +117,18 @@ def check_runnable(plan: Plan, *, at: datetime) -> None:
 async def check_workspace(plan: Plan, writer: Writer) -> None:
     """Raises PlanRefused where the writer opens another workspace than the plan's."""
     workspace = await writer.workspace()
-    if workspace.id != plan.workspace:
+    if workspace.id == plan.workspace:
+        return
+    if plan.target == "positions":
         raise PlanRefused(
-            f"plan {plan.id} was made for workspace {plan.workspace}, but the token opens {workspace.id}",
-            next_step="Apply it with the token of its own workspace, or make a new plan with `reconcile plan`.",
+            f"plan {plan.id} was made for the project {plan.workspace}, but SUPABASE_URL names {workspace.id}",
+            next_step="Apply it with the settings of its own project, or make a new one with `reconcile plan "
+            "--target positions`.",
         )
+    raise PlanRefused(
+        f"plan {plan.id} was made for workspace {plan.workspace}, but the token opens {workspace.id}",
+        next_step="Apply it with the token of its own workspace, or make a new plan with `reconcile plan`.",
+    )
 
 
 def _time(text: str, *, plan: Plan) -> datetime:
@@ -219,9 +226,9 @@ class Run:
         self._progress = progress
         self._stop = stop
         self._caution = caution
-        self._claims = claims
+        self._claims = claims if plan.target == "contacts" else None  # the service writes to nothing else
         self._made_at = _time(plan.created_at, plan=plan)
-        self._read_at = _time(plan.inputs.contacts.read_at or plan.created_at, plan=plan)
+        self._read_at = _time(plan.inputs.actual.read_at or plan.created_at, plan=plan)
         self._held = plan.held(caution.unapproved)
         self._actions = {action.id: action for action in plan.actions}
         self._waits = _waits(plan.actions)
@@ -295,7 +302,7 @@ class Run:
             await writer.execute_bulk(
                 actions,
                 reread=reread,
-                contacts=self._plan.inputs.contacts.count,
+                contacts=self._plan.inputs.actual.count,
                 stop=self.why_stopped,
                 note=self.note,
             )
@@ -307,6 +314,11 @@ class Run:
     def halt(self, reason: str) -> None:
         """Begin no further write. The first reason stays."""
         self.stopped = self.stopped or reason
+
+    @property
+    def key(self) -> str:
+        """What opens the target, in the words of its settings."""
+        return "key" if self._plan.target == "positions" else "token"
 
     def why_not(self, action: Action) -> str | None:
         """Why this action may not be written now; None where it may."""
@@ -350,7 +362,8 @@ class Run:
         lost = outcome.outcome == "unknown" or (outcome.outcome == "failed" and outcome.code == UNREACHABLE)
         self._unknown_in_a_row = self._unknown_in_a_row + 1 if lost else 0
         if self._unknown_in_a_row > UNKNOWN_IN_A_ROW:
-            self.halt(f"stopped, because {self._unknown_in_a_row} actions in a row had no answer from Intercom")
+            place = PLACES[self._plan.target]
+            self.halt(f"stopped, because {self._unknown_in_a_row} actions in a row had no answer from {place}")
 
     def _look_at_errors(self, *, batch_over: bool) -> None:
         reason = self._caution.why_stop(self.outcomes.values(), batch_over=batch_over)
@@ -397,13 +410,13 @@ class _Batch:
         self._start_ready(group)
 
     async def _written(self, action: Action) -> Outcome:
-        if self._resumed and action.do == "create" and not action.set.get("external_id"):
+        if self._resumed and not can_be_found(action):
             return ended(action, "unknown", says="may have been created before; no external_id to find it by")
         reread = self._resumed or self._run.needs_reread(action) or self._claim.is_touched(action)
         try:
             outcome = await self._writer.execute(action, reread=reread)
         except (Unauthorized, ScopeMissing) as error:
-            self._run.halt(f"stopped, because the token may not write: {error.what}")
+            self._run.halt(f"stopped, because the {self._run.key} may not write: {error.what}")
             return _refused(action, error)
         except ReconcilerError as error:
             outcome = ended(action, "unknown", says=error.what)
@@ -416,8 +429,18 @@ class _Batch:
         return outcome
 
 
+def can_be_found(action: Action) -> bool:
+    """Whether somebody who comes later can see if it was done: by id, by external id, or by the key of a row."""
+    return action.do != "create" or action.row is not None or bool(action.set.get("external_id"))
+
+
 def _as_resumed(action: Action, outcome: Outcome) -> Outcome:
-    """An archived contact reads as if it were not there (404); whoever meant to archive it knows better."""
+    """An archived contact reads as if it were not there (404); whoever meant to archive it knows better.
+
+    A row that is found as wanted is taken for our own doing, as it is on record that we meant to: an undo knows of it.
+    """
+    if action.row is not None and outcome.outcome == "done" and not outcome.sent:
+        return msgspec.structs.replace(outcome, says="Found done by read-back.", sent=action.set or action.expect)
     if action.do == "archive" and outcome.outcome == "stale" and outcome.code == "not_found":
         return msgspec.structs.replace(outcome, outcome="done", says="Found archived by read-back.", code=None)
     return outcome
@@ -440,7 +463,13 @@ async def _to_the_end(run: Run, writer: Writer) -> None:
 def ended(action: Action, verdict: Verdict, *, says: str) -> Outcome:
     """The outcome of an action that nothing was sent for, or whose sending nobody saw the end of."""
     return Outcome(
-        action=action.id, do=action.do, outcome=verdict, contact=action.contact, member=action.member, says=says
+        action=action.id,
+        do=action.do,
+        outcome=verdict,
+        contact=action.contact,
+        member=action.member,
+        says=says,
+        row=action.row,
     )
 
 
@@ -454,6 +483,7 @@ def _refused(action: Action, error: Refused) -> Outcome:
         says=error.what,
         code=error.code,
         request_id=error.request_id,
+        row=action.row,
     )
 
 

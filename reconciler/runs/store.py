@@ -151,8 +151,17 @@ class PlanStore:
         return self._place.exists(f"{_safe(plan_id)}.outcome.json")
 
     def list_ids(self) -> list[str]:
-        """The ids of all stored plans, oldest first (an id begins with its time)."""
-        return [match[1] for match in map(RECORD.fullmatch, self._records()) if match and match[2] is None]
+        """The ids of all stored plans, oldest first.
+
+        An id begins with its second. Of several plans of the newest second the chain knows the order.
+        """
+        ids = [match[1] for match in map(RECORD.fullmatch, self._records()) if match and match[2] is None]
+        newest = [one for one in ids if one.startswith(ids[-1].partition("-")[0])] if ids else []
+        return ids if len(newest) < 2 else [*ids[: -len(newest)], *sorted(newest, key=self._place_in_chain)]
+
+    def _place_in_chain(self, plan_id: str) -> tuple[int, str]:
+        link = self._ledger.link_of(f"{plan_id}.json")
+        return 0 if link is None else link.number, plan_id
 
     def list_records(self) -> list[str]:
         """The names of all plans and outcomes, `ID.json` and `ID.outcome.json`: by id, a plan before its outcome."""

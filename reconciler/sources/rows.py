@@ -26,6 +26,8 @@ _DATA = (*("first_name", "last_name", "email", "phone", "status"), *("member_typ
 MEMBER_FIELDS = ("number", *_DATA, poison.UPDATED_AT)
 """The fields of Member, in its own order, and when it changed; here and below the words of rules/sources.yaml."""
 POSITION_FIELDS = ("member_number", "code")
+ROW_FIELDS = (*POSITION_FIELDS, "id")
+"""A row of the positions table as a target, whose own id need not be named; a source takes no notice of it."""
 PERSON_FIELDS = ("id", "number", *(name for name in _DATA if name != "email"), poison.UPDATED_AT)
 """A member by an internal id, whose addresses stand in a table of their own."""
 ADDRESS_FIELDS = ("member_id", "email", "is_primary")
@@ -49,6 +51,16 @@ def text_of(value: object) -> str | None:
     if form is None:
         raise TypeError(f"{type(value).__name__} has no text form")
     return form(value)
+
+
+def written(value: object) -> str | None:
+    """As `text_of`, but text stays as it is written. Raises as that does."""
+    return value if isinstance(value, str) else text_of(value)
+
+
+def valid_names(shape: str, holds: str, fields: tuple[str, ...]) -> tuple[str, ...]:
+    """The words that rules/sources.yaml may use for the columns of one table, in one of its shapes."""
+    return ROW_FIELDS if (shape, holds) == ("sql", "positions") else fields
 
 
 def _plain(number: Decimal) -> str:

@@ -277,8 +277,9 @@ def _problems(shape: Shape, reading: _Reading) -> Iterator[Problem]:
         if name not in reading.table.columns:
             yield Problem("sources.yaml", 0, f"{where} lacks `{name}`")
     for name in reading.table.columns:
-        if name not in reading.fields:
-            yield Problem("sources.yaml", 0, f"{where} has `{name}`; valid names: {', '.join(reading.fields)}")
+        if name not in of.valid_names(shape, reading.holds, reading.fields):
+            valid = ", ".join(of.valid_names(shape, reading.holds, reading.fields))
+            yield Problem("sources.yaml", 0, f"{where} has `{name}`; valid names: {valid}")
 
 
 # the place

@@ -26,14 +26,14 @@ from typing import Literal, TypeAlias
 import httpx
 import msgspec
 
-from reconciler.core.model import Progress, SourceData
+from reconciler.core.model import PositionRow, Progress, SourceData
 from reconciler.core.rules import Sources, Table
 from reconciler.core.whom import Whom
 from reconciler.errors import Problem, RulesError, SourceIncomplete, SourceShapeError, SourceUnreachable
 from reconciler.sources import rows as of
 from reconciler.sources.rows import Row, text_of
 from reconciler.sources.supabase_lookup import Searched, find_in
-from reconciler.sources.supabase_wire import SET_THE_KEY, MissingColumn, MissingTable, NotText, Question, Record, Wire
+from reconciler.supabase.wire import SET_THE_KEY, MissingColumn, MissingTable, NotText, Question, Record, Wire
 
 PAGE_SIZE = 1_000
 """Rows asked for at a time: Supabase's own `max-rows`, where nobody changed it."""
@@ -54,6 +54,8 @@ class _Reading:
     table: Table
     fields: tuple[str, ...]
     key: tuple[str, ...]
+    text: Callable[[object], str | None] = text_of
+    """What becomes of a value."""
 
     def columns(self, fields: Sequence[str]) -> tuple[str, ...]:
         """Their names for these fields of ours, each once, the first field's first; the rest in order of the rules."""
@@ -99,15 +101,7 @@ class SupabaseSource:
         every table and column that is missing, and SourceIncomplete where a table did not hold still.
         """
         full = _Full()
-        with self._open() as wire:
-            try:
-                members, positions = [self._settled(wire, reading, full, progress) for reading in self._readings]
-            except (MissingTable, MissingColumn):
-                raise self._wrong_shape(wire) from None
-            place = wire.place
-        for reading, found in zip(self._readings, (members, positions), strict=True):
-            if not found and self._role != "service":
-                raise _hidden(place, reading.table.table)
+        members, positions = self.tables(full, progress)
         return of.source_data(self.name, members, of.entries_by_number(positions), page_size=full.rows)
 
     def find(self, whom: Whom) -> SourceData:
@@ -129,6 +123,19 @@ class SupabaseSource:
     def members_by_number(self, number: str) -> SourceData:
         """As sources.LookUp."""
         return self.find(Whom(numbers=(number,)))
+
+    def tables(self, full: _Full, progress: Progress) -> list[list[Row]]:
+        """The rows of each table, in the order of its key; raises as `read` does."""
+        with self._open() as wire:
+            try:
+                tables = [self._settled(wire, reading, full, progress) for reading in self._readings]
+            except (MissingTable, MissingColumn):
+                raise self._wrong_shape(wire) from None
+            place = wire.place
+        for reading, found in zip(self._readings, tables, strict=True):
+            if not found and self._role != "service":
+                raise _hidden(place, reading.table.table)
+        return tables
 
     def _settled(self, wire: Wire, reading: _Reading, full: _Full, progress: Progress) -> list[Row]:
         """The rows of a table that held still while it was read."""
@@ -261,14 +268,46 @@ def open_supabase(
     return SupabaseSource(wire, readings, _role_of(key), page_size, sleep)
 
 
+def open_position_rows(
+    url: str,
+    key: str,
+    sources: Sources,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+    page_size: int = PAGE_SIZE,
+    transport: httpx.BaseTransport | None = None,
+) -> Callable[[Progress], tuple[PositionRow, ...]]:
+    """What reads the positions table as it is written, as a target: in the order of its key, read like any source.
+
+    Arguments, and what the reader raises, as for `open_supabase`.
+    """
+    reading = _Reading("positions", sources.sql.positions, of.ROW_FIELDS, of.POSITION_FIELDS, text=of.written)
+    if problems := [*_problems(reading)]:
+        raise RulesError(problems)
+
+    def wire() -> Wire:
+        return Wire(url, key, sleep=sleep, clock=clock, transport=transport, reads="The positions table")
+
+    table = SupabaseSource(wire, (reading,), _role_of(key), page_size, sleep)
+
+    def read(progress: Progress) -> tuple[PositionRow, ...]:
+        # The source's positions are reported by that word, side by side with these.
+        (rows,) = table.tables(_Full(), lambda _positions, done, total: progress("rows", done, total))
+        return tuple([PositionRow(*row) for row in rows])
+
+    return read
+
+
 def _problems(reading: _Reading) -> Iterator[Problem]:
     where = f"sql.{reading.holds}.columns"
     for name in reading.key:
         if name not in reading.table.columns:
             yield Problem("sources.yaml", 0, f"{where} lacks `{name}`")
     for name in reading.table.columns:
-        if name not in reading.fields:
-            yield Problem("sources.yaml", 0, f"{where} has `{name}`; valid names: {', '.join(reading.fields)}")
+        if name not in of.valid_names("sql", reading.holds, reading.fields):
+            valid = ", ".join(of.valid_names("sql", reading.holds, reading.fields))
+            yield Problem("sources.yaml", 0, f"{where} has `{name}`; valid names: {valid}")
 
 
 # pages
@@ -374,7 +413,7 @@ def _clean_rows(page: Sequence[Record], reading: _Reading) -> list[Row]:
 
 def _row(record: Record, reading: _Reading, fields: Sequence[str]) -> Row:
     columns = reading.table.columns
-    return tuple([text_of(record[columns[name]]) if name in columns else None for name in fields])
+    return tuple([reading.text(record[columns[name]]) if name in columns else None for name in fields])
 
 
 def _first_not_text(page: Sequence[Record], reading: _Reading) -> SourceShapeError:
@@ -443,7 +482,7 @@ def _role_of(key: str) -> Role:
 
 def _hidden(place: str, table: str) -> SourceUnreachable:
     return SourceUnreachable(
-        f"The source cannot be believed ({place}): table {table} came back empty, and SUPABASE_KEY is not a service "
+        f"Supabase cannot be believed ({place}): table {table} came back empty, and SUPABASE_KEY is not a service "
         "key. An anon key under row-level security gets an empty list, as if there were no rows.",
         next_step=SET_THE_KEY,
     )

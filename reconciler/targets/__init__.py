@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import Contact, Progress, Workspace
 
+Item_co = TypeVar("Item_co", covariant=True)
 
-class Reader(Protocol):
-    """What a planner may ask. Every method raises TargetError, and none changes anything."""
+
+class SideReader(Protocol[Item_co]):
+    """What a planner may ask of any target. Every method raises TargetError, and none changes anything."""
 
     @property
     def version(self) -> str:
-        """The version of the interface that is spoken, for the plan's header."""
+        """The version of Intercom's interface that is spoken, for the plan's header; blank for another target."""
         ...
 
     async def workspace(self) -> Workspace:
-        """Whose workspace the token opens."""
+        """Whose workspace the token opens, or which project the key does."""
         ...
 
-    async def snapshot(self, progress: Progress) -> tuple[Contact, ...]:
-        """All live contacts, ordered by id, each once; or SnapshotIncomplete."""
+    async def snapshot(self, progress: Progress) -> tuple[Item_co, ...]:
+        """All live contacts, ordered by id, each once, or all rows of the table; else SnapshotIncomplete."""
         ...
+
+
+class Reader(SideReader[Contact], Protocol):
+    """What the planner of contacts may ask."""
 
     async def open_conversations(self, contact_ids: Sequence[str], progress: Progress) -> dict[str, int]:
         """How many open conversations each of these contacts has; contacts without one are left out."""
@@ -62,7 +68,7 @@ class Writer(Protocol):
     """What an apply may do."""
 
     async def workspace(self) -> Workspace:
-        """Whose workspace the token opens: checked before the first write."""
+        """Whose workspace the token opens, or which project the key does: checked before the first write."""
         ...
 
     async def prepare(self, actions: Sequence[Action]) -> None:

@@ -89,5 +89,5 @@ class Memory:
 
     def _from_store(self, at: datetime) -> tuple[tuple[PastRun, ...], int]:
         known = self._store.last_good(target="contacts")
-        live = 0 if known is None else known.inputs.contacts.count or 0
+        live = 0 if known is None else known.inputs.actual.count or 0
         return controller.past_runs(self._store, at=at), live

@@ -71,6 +71,6 @@ def test_both_ways_to_read_show_one_workspace(strategy: str, make_place: Make) -
     place.new_members(10)
     place.set(INTERCOM_SNAPSHOT=strategy)
     made = place.plan()
-    assert (made.inputs.contacts.count, made.summary.promote) == (400, 10)
+    assert (made.inputs.actual.count, made.summary.promote) == (400, 10)
     searched = any(call.path == "/contacts/search" for call in simulator.calls)
     assert searched == (strategy == "cursors")

@@ -241,7 +241,7 @@ def test_who_came_back(runs: list[RunOutcome], back: list[str]) -> None:
 def later(*actions: Any, **overrides: Any) -> Plan:
     """The plan of the fourth night, which read the contacts in that night."""
     plan = plan_at(4, *actions, **overrides)
-    contacts = msgspec.structs.replace(plan.inputs.contacts, read_at=NIGHTS[3])
+    contacts = msgspec.structs.replace(plan.inputs.actual, read_at=NIGHTS[3])
     return msgspec.structs.replace(plan, inputs=msgspec.structs.replace(plan.inputs, contacts=contacts))
 
 

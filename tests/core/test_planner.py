@@ -82,7 +82,7 @@ def test_header() -> None:
     plan = planned(drifted(), previous="sha256:00")
     assert plan.id.startswith("20261123T023000Z-")
     assert (plan.created_at, plan.expires_at) == ("2026-11-23T02:30:00Z", "2026-11-24T02:30:00Z")
-    assert (plan.inputs.members.count, plan.inputs.positions.count, plan.inputs.contacts.count) == (6, 1, 7)
+    assert (plan.inputs.members.count, plan.inputs.positions.count, plan.inputs.actual.count) == (6, 1, 7)
     assert plan.inputs.members.source == "sqlite"
     assert plan.previous == "sha256:00"
     assert plan.applyable

@@ -265,7 +265,7 @@ def test_what_is_a_hash_of_values_goes_under_the_key() -> None:
     assert hidden.actions[0].because[0].finding == hidden.findings[0].id != finding.id
     assert hidden.findings[1].says == says.replace(action.id, hidden.actions[0].id)
     written = plan_file.encode(hidden).decode()
-    for digest in (plan.inputs.members.sha256, plan.inputs.contacts.sha256, plan.previous or ""):
+    for digest in (plan.inputs.members.sha256, plan.inputs.actual.sha256, plan.previous or ""):
         assert digest not in written
 
 
@@ -348,10 +348,10 @@ def test_a_redacted_plan_cannot_be_applied() -> None:
 CONSIDERED = {
     Plan: "id tool target workspace intercom_version created_at expires_at applyable refused_because inputs summary "
     "limits actions findings previous census basis seen",
-    Inputs: "rules members positions contacts",
+    Inputs: "rules members positions contacts rows",
     Digest: "sha256 source count read_at blank changed_at",
     LimitCheck: "limit allowed planned ok says accepted reason",
-    Action: "id do contact into member expect set because undo after",
+    Action: "id do contact into member expect set because undo after row",
     Because: "rule finding field",
     Finding: "id rule severity contact member says evidence",
     Evidence: "origin field value",

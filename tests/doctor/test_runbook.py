@@ -16,7 +16,7 @@ from tests.cli.support import DEMO
 from tests.doctor.support import World, delete_attribute
 from tests.services.postgres import postgres, postgres_url, write_postgres
 from tests.services.postgrest.server import SERVICE_KEY, Shim
-from tests.support.planned import check_command_line, not_there_yet
+from tests.support.command_lines import check_command_line
 
 __all__ = ["postgres", "postgres_url"]
 
@@ -138,16 +138,13 @@ def mirrored(world: World, request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.mark.parametrize("entry", [one for one in ENTRIES if one.commands()], ids=lambda entry: entry.title)
 def test_commands_of_the_runbook(entry: Entry, world: World, request: pytest.FixtureRequest) -> None:
-    """Each runs and leaves with 0; what is still to come is skipped by its name."""
-    missing = []
+    """Each runs and leaves with 0, or as is said above."""
     if "--create-attributes" in entry.text:
         delete_attribute(world.place.simulator, "region")
-    if MIRRORING in entry.commands() and not_there_yet(MIRRORING) is None:
+    if MIRRORING in entry.commands():
         request.getfixturevalue("mirrored")
     for words in entry.commands():
-        if (why := not_there_yet(words)) is not None:
-            missing.append(why)
-        elif words[0] in NEEDS_A_SERVICE:
+        if words[0] in NEEDS_A_SERVICE:
             check_command_line(words)
         else:
             ids = world.store.list_ids()
@@ -157,5 +154,3 @@ def test_commands_of_the_runbook(entry: Entry, world: World, request: pytest.Fix
             done = world.place.run(*[shown.get(word, word) for word in words])
             expected, why = ENDS_WITH.get(words[0], (ExitCode.DONE, "the world is well"))
             assert done.code == expected, f"{words}: {why}; {done}"
-    if missing:
-        pytest.skip("; ".join(dict.fromkeys(missing)))

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from reconciler.core.actions import Action, Outcome
-from reconciler.core.model import Workspace, silent
+from reconciler.core.model import Target, Workspace, silent
 from reconciler.core.plan import Plan
 from reconciler.runs.apply import Run
 from reconciler.runs.claims import NIGHT, Claims
@@ -46,11 +46,11 @@ UPDATE = Action("u-1", "update", "c1", member="1", set={"name": "Ann"})
 OTHER = Action("u-2", "update", "c2", member="2", set={"name": "Bob"})
 
 
-def plan() -> Plan:
-    """Two plain updates, planned just now."""
+def plan(*actions: Action, target: Target = "contacts") -> Plan:
+    """Two plain updates, or these actions, planned just now."""
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    made = make_plan(actions=(UPDATE, OTHER), created_at=now, limits=())
-    contacts = msgspec.structs.replace(made.inputs.contacts, read_at=now)
+    made = make_plan(actions=actions or (UPDATE, OTHER), created_at=now, limits=(), target=target)
+    contacts = msgspec.structs.replace(made.inputs.actual, read_at=now)
     return msgspec.structs.replace(made, inputs=msgspec.structs.replace(made.inputs, contacts=contacts))
 
 
@@ -77,11 +77,13 @@ class Sleeper:
             self._claims.give_up()
 
 
-def night(database: StateDatabase, sleeper: Sleeper | None = None) -> tuple[Writer, dict[str, Outcome]]:
+def night(
+    database: StateDatabase, sleeper: Sleeper | None = None, *, made: Plan | None = None
+) -> tuple[Writer, dict[str, Outcome]]:
     """Apply the plan."""
     claims = Claims(database, holder=NIGHT, sleep=asyncio.sleep if sleeper is None else sleeper.sleep)
     run = Run(
-        plan(),
+        made or plan(),
         now=lambda: datetime.now(UTC),
         max_parallel=2,
         progress=silent,
@@ -111,6 +113,15 @@ def test_what_the_service_has_is_waited_for(database: StateDatabase, name: str) 
     assert writer.sent == {"u-2": False, "u-1": True}
     assert list(writer.sent) == ["u-2", "u-1"]
     assert {one.outcome for one in outcomes.values()} == {"done"}
+
+
+def test_rows_of_the_positions_table_are_claimed_by_nobody(database: StateDatabase) -> None:
+    """The service writes contacts only, so what it does with a member's contact holds up none of the member's rows."""
+    Claims(database, holder="event e", touches=True).take(["member 1"])
+    sleeper = Sleeper(Claims(database, holder="event e"), at=None)
+    row = Action("c-1", "create", member="1", set={"member_number": "1", "code": "pres"}, row="1/pres")
+    _, outcomes = night(database, sleeper, made=plan(row, target="positions"))
+    assert (outcomes["c-1"].outcome, sleeper.slept) == ("done", 0)
 
 
 def test_it_is_not_waited_for_ever(database: StateDatabase) -> None:

@@ -40,7 +40,7 @@ def moves(simulator: Simulator) -> Plan:
         created_at=made.isoformat(),
         expires_at=made.replace(year=made.year + 1).isoformat(),
     )
-    contacts = msgspec.structs.replace(plan.inputs.contacts, count=len(simulator.world.people))
+    contacts = msgspec.structs.replace(plan.inputs.actual, count=len(simulator.world.people))
     return msgspec.structs.replace(plan, inputs=msgspec.structs.replace(plan.inputs, contacts=contacts))
 
 

@@ -166,7 +166,7 @@ def test_no_digest_of_what_was_read_is_left_to_try_values_with(store: PlanStore)
     """The digest of a record stays; without those of its inputs nobody can compute it from values that they try."""
     inputs = store.get_plan(plan_of_both(1, None).id).inputs
     store.erase_member(ANN)
-    assert holding(store, (inputs.members.sha256, inputs.contacts.sha256)) == []
+    assert holding(store, (inputs.members.sha256, inputs.actual.sha256)) == []
     assert len(holding(store, (inputs.rules.sha256,))) == NIGHTS
 
 

@@ -428,3 +428,15 @@ def test_the_baseline_passes_over_plans_of_another_release(tmp_path: Path) -> No
     (tmp_path / f"{plan.id}.json").write_bytes(resealed.replace(b'"contacts"', b'"cantacts"', 1))
     with pytest.raises(PlanUnreadable):
         store.last_good()
+
+
+@pytest.mark.parametrize("ends", [("aaaaaaaa", "bbbbbbbb"), ("bbbbbbbb", "aaaaaaaa")])
+def test_two_plans_of_one_second_stand_in_the_order_in_which_they_were_stored(
+    tmp_path: Path, ends: tuple[str, str]
+) -> None:
+    """The ends of their ids are hashes, and say nothing of which is newer."""
+    store = PlanStore(str(tmp_path / "plans"))
+    ids = [f"20261124T023000Z-{end}" for end in ends]
+    for plan_id in ids:
+        store.put_plan(make_plan(id=plan_id, previous=store.latest_digest()))
+    assert store.list_ids() == ids

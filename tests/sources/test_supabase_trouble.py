@@ -15,9 +15,9 @@ import pytest
 from reconciler.core.limits import Accepted, refusals
 from reconciler.core.rules import Limits
 from reconciler.errors import SettingsError, SourceError, SourceIncomplete, SourceUnreachable
-from reconciler.sources import supabase_wire
 from reconciler.sources.supabase import open_supabase
-from reconciler.sources.supabase_wire import ANSWER_BYTES, ANSWER_SECONDS, TRIES
+from reconciler.supabase import wire as supabase_wire
+from reconciler.supabase.wire import ANSWER_BYTES, ANSWER_SECONDS, TRIES
 from tests.services.postgrest.server import (
     ANON_KEY,
     PUBLISHABLE_KEY,

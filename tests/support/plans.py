@@ -74,7 +74,7 @@ PLANS: st.SearchStrategy[Plan] = st.builds(
     Plan,
     id=TEXT,
     tool=TEXT,
-    target=TEXT,
+    target=st.sampled_from(["contacts", "positions"]),
     workspace=TEXT,
     intercom_version=TEXT,
     created_at=TEXT,

@@ -100,7 +100,14 @@ class Counted:
     total: int
 
 
-Fault: TypeAlias = Answer | Reset | Slow | Cut | Counted
+@dataclass(frozen=True, slots=True)
+class After:
+    """Do what is asked, and only then let this happen: the effect is there, and its answer is not, or is late."""
+
+    fault: Answer | Reset | Slow
+
+
+Fault: TypeAlias = Answer | Reset | Slow | Cut | Counted | After
 Hook: TypeAlias = Callable[[Call], Fault | None]
 """Asked before each request that passed the gateway; may also change the database, or return nothing."""
 
@@ -167,18 +174,28 @@ class Shim:
         fault = await run_in_threadpool(self.hook, call) if self.hook is not None else None
         await asyncio.sleep(self.latency + (fault.seconds if isinstance(fault, Slow) else 0))
         match fault:
-            case Answer():
-                return Response(fault.body, fault.status, dict(fault.headers), media_type="application/json")
-            case Reset():
-                request.state._state[ABORT]()
-                return Response(status_code=500)
+            case Answer() | Reset():
+                return self._instead(fault, request)
             case _:
                 body = await request.body()
                 response = await run_in_threadpool(self._answer, request, call, role, body, fault)
+        match fault:
+            case After(fault=Slow(seconds=seconds)):
+                await asyncio.sleep(seconds)
+            case After(fault=Answer() | Reset() as instead):
+                return self._instead(instead, request)
+            case _:
+                pass
         if isinstance(fault, Cut):
             kept = bytes(response.body)[: len(response.body) // 2]
             return Response(kept, response.status_code, {"content-range": response.headers.get("content-range", "")})
         return response
+
+    def _instead(self, fault: Answer | Reset, request: Request) -> Response:
+        if isinstance(fault, Reset):
+            request.state._state[ABORT]()
+            return Response(status_code=500)
+        return Response(fault.body, fault.status, dict(fault.headers), media_type="application/json")
 
     def _note(self, request: Request) -> Call:
         prefer = tuple(part.strip() for value in request.headers.getlist("prefer") for part in value.split(","))

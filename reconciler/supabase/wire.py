@@ -1,8 +1,11 @@
-"""One question to Supabase's data interface (PostgREST) and its answer, through the official client.
+"""One question to Supabase's data interface (PostgREST) and its answer, or one change, through the official client.
 
 The client is held in: answers have a largest size and a longest time, no redirect is followed, no proxy is taken from
-the environment, and what failed in passing is asked again. PostgREST quotes values of rows in its messages, so nothing
-it says but its codes gets into a text of ours, and no error of the client becomes the cause or context of one.
+the environment, and a question that failed in passing is asked again. A change is sent once: whoever makes it reads
+back what became of it. Each request is one transaction of the database, done whole or not at all.
+
+PostgREST quotes values of rows in its messages, so nothing it says but its codes gets into a text of ours, and no error
+of the client becomes the cause or context of one.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Literal, Self, TypeAlias, TypeGuard
 from urllib.parse import urlsplit
 
 import httpx
-from postgrest import APIResponse, SyncSelectRequestBuilder
+from postgrest import APIResponse, SyncQueryRequestBuilder, SyncSelectRequestBuilder
 from postgrest.exceptions import APIError
 from postgrest.types import CountMethod
 from supabase import Client, create_client
@@ -37,6 +40,9 @@ ANSWER_BYTES = 64 * 1024 * 1024
 TRIES = 5
 
 _PASSING = frozenset({408, 425, 429})
+_STILL_UNDER_WAY = frozenset({408, 504, 520, 522, 524})
+"""A gateway gave up waiting; what it waited for may go on (RFC 9110; from 520 on Cloudflare's, which stands before
+Supabase)."""
 _NOT_ALLOWED = "42501"
 _NOT_OF_ITS_TYPE = "22P02"
 """PostgreSQL: a text that its column's type cannot be, so that no row has it."""
@@ -69,12 +75,32 @@ _WRONG_QUESTION: Mapping[str, type[MissingTable | MissingColumn | NotText]] = {
 }
 
 
+class NotTaken(Exception):
+    """A change that was answered with no: nothing of it was done. The text says what was answered, without a value."""
+
+    def __init__(self, says: str, *, status: int, code: str) -> None:
+        super().__init__(says)
+        self.status, self.code = status, code
+
+
+class NotSeen(Exception):
+    """A change without a usable answer: it was done or not. `over`: it surely is not under way any more."""
+
+    def __init__(self, says: str, *, over: bool) -> None:
+        super().__init__(says)
+        self.over = over
+
+
 class _Passing(Exception):
     """What a second try may mend; the text says what happened."""
 
 
 class _Unfit(Exception):
     """An answer that is not taken in; the text says why."""
+
+
+Condition: TypeAlias = tuple[str, Literal["gt", "gte", "eq", "is", "not.is", "ilike", "in"], str]
+"""Column, PostgREST's operator, and the value as text; for `in` the text that `any_of` makes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +113,7 @@ class Question:
     limit: int
     order: Sequence[str] = ()
     """Ascending, as the database orders its own type."""
-    where: tuple[str, Literal["gt", "gte", "eq", "is", "not.is", "ilike"], str] | None = None
-    """Column, PostgREST's operator, and the value as text."""
+    where: Condition | None = None
     any_of: Sequence[tuple[str, Literal["ilike", "eq"], str]] = ()
     """Conditions of which one is enough. Their values hold letters, digits, `_` and `%` only."""
     offset: int = 0
@@ -103,11 +128,37 @@ class Answer:
     total: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Rows to add to a table, each with the same columns."""
+
+    table: str
+    rows: Sequence[Mapping[str, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Values for the rows of a table that all conditions let through; there is at least one."""
+
+    table: str
+    values: Mapping[str, str | None]
+    where: Sequence[Condition]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The end of the rows of a table that all conditions let through; there is at least one."""
+
+    table: str
+    where: Sequence[Condition]
+
+
 class Wire:
     """The client of one project. Use it in a `with` block, from one thread.
 
     url, key: SUPABASE_URL and SUPABASE_KEY.  sleep: how to wait before a question is asked again, in seconds.
-    clock: seconds that only grow.  transport: what carries the requests; None for the network.
+    clock: seconds that only grow.  transport: what carries the requests; None for the network.  reads: what is read, as
+    the first words of an error text.
     """
 
     def __init__(
@@ -118,13 +169,16 @@ class Wire:
         sleep: Callable[[float], None],
         clock: Callable[[], float],
         transport: httpx.BaseTransport | None = None,
+        reads: str = "The source",
     ) -> None:
         if not re.fullmatch(r"[\x21-\x7e]+", key):
             # Any later, and an error of the client would quote it.
             raise SettingsError("SUPABASE_KEY is malformed: wanted is one word.", next_step="Correct SUPABASE_KEY.")
         self.place = f"supabase at {urlsplit(url).hostname}"
-        self._status = 0
+        self.status = 0
+        """The status of the last answer; 0 where there was none."""
         self._response: httpx.Response | None = None
+        self._reads = reads
         self._http = httpx.Client(
             transport=_Bounded(httpx.HTTPTransport() if transport is None else transport, clock),
             timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
@@ -173,8 +227,54 @@ class Wire:
         # Here and not where it was caught, so that the client's error, which may quote a row, is not its context.
         raise found
 
+    def change(self, change: Insert | Update | Delete) -> Sequence[Record]:
+        """Send a change, once; the rows as they are now, or as they were before they were deleted.
+
+        Raises NotTaken or NotSeen.
+        """
+        found = self._send(change)
+        if isinstance(found, Exception):
+            raise found  # here, for the reason above
+        return found
+
+    def _send(self, change: Insert | Update | Delete) -> Sequence[Record] | Exception:
+        self.status = 0
+        try:
+            with self._letting_go():
+                found: object = self._request_of(change).execute().data
+        except APIError as error:
+            return self._refusal(error.code or "")
+        except UnicodeEncodeError:
+            return NotTaken("a text is not Unicode and cannot be sent", status=0, code="not_text")
+        except (httpx.HTTPError, _Unfit) as error:
+            unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            return NotSeen(f"no whole answer came ({type(error).__name__})", over=unsent)
+        except (ValueError, RecursionError, httpx.InvalidURL):
+            found = None
+        if isinstance(found, list) and all(isinstance(row, dict) for row in found):
+            return found
+        return NotSeen("the answer is malformed", over=True)
+
+    def _request_of(self, change: Insert | Update | Delete) -> SyncQueryRequestBuilder:
+        table = self._client.table(change.table)
+        if isinstance(change, Insert):
+            return table.insert([dict(row) for row in change.rows])
+        builder = table.update(dict(change.values)) if isinstance(change, Update) else table.delete()
+        for condition in change.where:
+            builder = builder.filter(*condition)
+        return builder
+
+    def _refusal(self, code: str) -> NotTaken | NotSeen:
+        """What an answer that is an error means for a change."""
+        own = _CODE.fullmatch(code) is not None and code != str(self.status)
+        said = f"answered {self.status}" + (f", code {code}" if own else "")
+        if self.status >= 500 or self.status in _PASSING:
+            # With a code of PostgREST's or PostgreSQL's the transaction has ended; without, a gateway spoke.
+            return NotSeen(said, over=own or self.status not in _STILL_UNDER_WAY)
+        return NotTaken(said, status=self.status, code=code if own else f"http_{self.status}")
+
     def _try(self, question: Question) -> Answer | Exception:
-        self._status = 0
+        self.status = 0
         try:
             with self._letting_go():
                 found = self._request(question).execute()
@@ -205,23 +305,23 @@ class Wire:
 
     def _problem(self, question: Question, code: str) -> Answer | Exception:
         """What an answer that is an error means, by its status and PostgREST's or PostgreSQL's code."""
-        said = f"it answered {self._status}" + (f", code {code}" if _CODE.fullmatch(code) else "")
-        if code == _BEYOND_THE_END or (code == _NOT_OF_ITS_TYPE and question.where is not None):
+        said = f"it answered {self.status}" + (f", code {code}" if _CODE.fullmatch(code) else "")
+        if code == _BEYOND_THE_END or (code == _NOT_OF_ITS_TYPE and _is_about_one_value(question)):
             return Answer((), None)
         if (wrong := _WRONG_QUESTION.get(code)) is not None:
             return wrong(question.table)
-        if self._status >= 500 or self._status in _PASSING:
+        if self.status >= 500 or self.status in _PASSING:
             return _Passing(said)
-        if self._status in {401, 403}:
+        if self.status in {401, 403}:
             denied = f"may not read table {question.table}" if code == _NOT_ALLOWED else "is not accepted"
             return self._unreachable(f"the key {denied} ({said})", SET_THE_KEY)
         return self._unreachable(said, _CHECK)
 
     def _unreachable(self, reason: str, next_step: str) -> SourceUnreachable:
-        return SourceUnreachable(f"The source cannot be read ({self.place}): {reason}.", next_step=next_step)
+        return SourceUnreachable(f"{self._reads} cannot be read ({self.place}): {reason}.", next_step=next_step)
 
     def _note(self, response: httpx.Response) -> None:
-        self._status = response.status_code
+        self.status = response.status_code
         self._response = response
 
     @contextmanager
@@ -255,9 +355,20 @@ def _taken(question: Question, found: APIResponse) -> Answer | _Passing:
     return Answer(data, found.count)
 
 
+def _is_about_one_value(question: Question) -> bool:
+    """Whether a value that its column cannot hold means that no row has it: of several, the others may have rows."""
+    return question.where is not None and question.where[1] != "in"
+
+
 def _are_records(data: object, question: Question) -> TypeGuard[list[Record]]:
     wanted = frozenset() if question.columns == ("*",) else frozenset(question.columns)
     return isinstance(data, list) and all(isinstance(row, dict) and row.keys() >= wanted for row in data)
+
+
+def any_of(values: Sequence[str]) -> str:
+    """The list of an `in` condition: each value in double quotes (docs.postgrest.org, Tables and Views)."""
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "(" + ",".join(f'"{value}"' for value in quoted) + ")"
 
 
 def _quoted(name: str) -> str:

@@ -1,0 +1,1 @@
+"""What the source and the target that live in a Supabase project share: its data interface, spoken by `wire`."""
