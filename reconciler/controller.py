@@ -24,7 +24,7 @@ from reconciler.core.actions import Do, Outcome
 from reconciler.core.approval import Approval, command, counts_of, unapproved
 from reconciler.core.guards import Accepted, LastGood
 from reconciler.core.history import REMEMBERED, History, PastRun, history_of
-from reconciler.core.model import ATTRIBUTE_PREFIX, Progress, SourceData, Target
+from reconciler.core.model import ATTRIBUTE_PREFIX, PLACES, Progress, SourceData, Target
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan, digest_of, encode, is_erased
 from reconciler.core.planner import Context, Scope, archive_candidates, make_plan, timestamp, with_rules_only
@@ -346,7 +346,7 @@ def undo(
     if is_erased(made):
         raise PlanRefused(
             f"personal data was taken out of plan {made.id}: what it wrote cannot be taken back",
-            next_step="Look at the contacts in Intercom; what the source says of them is in the next plan.",
+            next_step=f"Look at them in {PLACES[made.target]}; what the source says of them is in the next plan.",
         )
     taken_back = undo_plan(
         made,

@@ -283,7 +283,8 @@ class Limits(RuleFile, frozen=True):
     canary: tuple[Count, ...] = (10, 100)
     error_budget: ErrorBudget = ErrorBudget()
     approval: tuple[Do, ...] = ()
-    """Classes of actions that `apply` holds until somebody has approved them (`reconcile approve`)."""
+    """Classes of actions, on contacts and on rows of the positions table alike, that `apply` holds until somebody has
+    approved them (`reconcile approve`)."""
 
 
 # all of them
