@@ -12,7 +12,8 @@ from reconciler.cli import reconcile
 def check_command_line(words: Sequence[str]) -> None:
     """Parse a command line as the program would, without running it. Raises click.UsageError where it is wrong."""
     rest = list(words)
-    context = click.Context(reconcile, info_name="reconcile")
+    # With its settings: a command keeps the help option that it was first asked for.
+    context = click.Context(reconcile, info_name="reconcile", **reconcile.context_settings)
     command: click.Command = reconcile
     while isinstance(command, click.Group):
         name, found, rest = command.resolve_command(context, rest)
