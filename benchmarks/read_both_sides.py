@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from reconciler import controller
+from reconciler import controller, from_settings
 from reconciler.core.model import silent
 from reconciler.settings import settings_here
 
@@ -12,9 +12,9 @@ from reconciler.settings import settings_here
 async def read() -> None:
     """Both sides, at once, through the same source and the same client."""
     settings = settings_here()
-    rules = controller.read_rules(settings.rules)
-    source = controller.open_source(settings, rules)
-    async with controller.open_target(settings, rules) as target:
+    rules = from_settings.read_rules(settings.rules)
+    source = from_settings.open_source(settings, rules)
+    async with from_settings.open_target(settings, rules) as target:
         with controller.collector_paused():
             await controller.gather(source, target.reader, silent)
 

@@ -19,7 +19,6 @@ import msgspec
 
 from reconciler import errors
 from reconciler.cli import COMMANDS, reconcile
-from reconciler.controller import read_rules
 from reconciler.core import actions, approval, link, model, plan, rules, seen
 from reconciler.core import outcome as outcome_file
 from reconciler.core.findings import RULE_IDS
@@ -27,6 +26,7 @@ from reconciler.core.positions import RULES as POSITION_RULES
 from reconciler.core.rules_checks import COLUMNS, OPTIONAL_COLUMNS
 from reconciler.core.rules_schema import schemas
 from reconciler.errors import ExitCode
+from reconciler.from_settings import read_rules
 from reconciler.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]

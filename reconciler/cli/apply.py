@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from reconciler import controller
+from reconciler import controller, from_settings
 from reconciler.cli import show_error, terminal
 from reconciler.cli.options import Asked, planning_options
 from reconciler.cli.plan import ACTUAL, DESIRED, make
@@ -85,7 +85,7 @@ def command(
         raise click.UsageError("A plan is applied as it is: its options were given when it was made.")
     if plan is None and not auto_approve and not terminal.at_a_terminal():
         raise click.UsageError("Nobody can be asked here. Name a plan, or say --auto-approve.")
-    run = _Run(settings, controller.open_store(settings), max_parallel=max_parallel, canary=canary, as_json=as_json)
+    run = _Run(settings, from_settings.open_store(settings), max_parallel=max_parallel, canary=canary, as_json=as_json)
     try:
         code = _apply(run, plan, asked, auto_approve=auto_approve)
     except (click.Abort, click.ClickException):
@@ -155,14 +155,14 @@ class _Run:
     @contextmanager
     def allowed_to_write(self, target: Target) -> Iterator[None]:
         """Nobody else applies while the block lasts, and whatever is begun is recorded."""
-        rules = controller.read_rules(self.settings.rules)
+        rules = from_settings.read_rules(self.settings.rules)
         self._caution = Caution(rules.limits.canary if self._canary else (), rules.limits.error_budget)
         self._needed = rules.limits.approval
         with controller.allowed_to_write(
-            controller.open_state(self.settings),
+            from_settings.open_state(self.settings),
             holder=f"process {os.getpid()} on {socket.gethostname()}",
             store=self.store,
-            open_writer=lambda: controller.open_writer(self.settings, rules, target),
+            open_writer=lambda: from_settings.open_writer(self.settings, rules, target),
             now=terminal.now,
             max_parallel=self._max_parallel,
             progress=self._report,
@@ -200,14 +200,14 @@ class _Run:
             click.echo(f"Held: {says}", err=True)
         return msgspec.structs.replace(
             self._caution,
-            in_bulk=controller.goes_in_bulk(made, self.settings),
+            in_bulk=from_settings.goes_in_bulk(made, self.settings),
             unapproved={str(do): says for do, says in wanting.items()},
         )
 
     def erase_old(self) -> None:
         """Take personal data out of old plans. What prevents it is said, and does not change how the run ended."""
         try:
-            controller.erase_old(self.store, self.settings, now=terminal.now)
+            from_settings.erase_old(self.store, self.settings, now=terminal.now)
         except ReconcilerError as error:
             show_error(error)
 
@@ -229,7 +229,7 @@ class _Run:
         plan = self.night.plan if self.night is not None else None
         if plan is None or self.settings.api_token is None or self.settings.public_url is None:
             return None
-        return controller.link_to(plan, self.settings, until=terminal.now() + LINK_LASTS)
+        return from_settings.link_to(plan, self.settings, until=terminal.now() + LINK_LASTS)
 
     def _await(self, work: Coroutine[Any, Any, T]) -> T:
         async def noting_signals() -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler import controller
+from reconciler import controller, from_settings
 from reconciler.cli import terminal
 from reconciler.core import approval as approval_file
 from reconciler.core.actions import KINDS, Do
@@ -33,7 +33,7 @@ def command(*, plan: str, by: str, classes: tuple[str, ...], reason: str, as_jso
     that is over its limit is not released by it: that is what `reconcile plan --accept` is for.
     """
     settings = settings_here()
-    store = controller.open_store(settings)
+    store = from_settings.open_store(settings)
     given = controller.approve(
         store.get_plan(plan),
         store=store,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.cli import terminal
 from reconciler.cli.reading import warn_of
 from reconciler.cli.show import LINES_SHOWN, without_personal_data
@@ -36,7 +36,7 @@ def command(*, old: str, new: str, form: str, as_json: bool, everything: bool, r
     plans between the two, and in those of the week before.
     """
     settings = settings_here()
-    store = controller.open_store(settings)
+    store = from_settings.open_store(settings)
     reading = Reading(store)
 
     def shown(plan: Plan) -> Plan:

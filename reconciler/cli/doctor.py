@@ -7,7 +7,7 @@ import asyncio
 import click
 import msgspec
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.cli import terminal
 from reconciler.core.health import Health
 from reconciler.doctor import SECONDS, examine, unreadable
@@ -60,14 +60,14 @@ def _look(seconds: float) -> Health:
 
 def _create(settings: Settings, *, yes: bool) -> None:
     """Create what is missing, where somebody agrees and writing is not paused."""
-    owned = controller.owned_attributes(controller.read_rules(settings.rules))
+    owned = from_settings.owned_attributes(from_settings.read_rules(settings.rules))
 
     async def missing() -> tuple[str, ...]:
-        async with controller.open_checkup(settings) as checkup:
+        async with from_settings.open_checkup(settings) as checkup:
             return tuple(one.name for one in await checkup.attributes(owned) if one.ailment == "missing")
 
     async def create() -> tuple[str, ...]:
-        async with controller.open_checkup(settings) as checkup:
+        async with from_settings.open_checkup(settings) as checkup:
             return await checkup.create_attributes(owned)
 
     names = asyncio.run(missing())
@@ -86,5 +86,5 @@ def _create(settings: Settings, *, yes: bool) -> None:
 def _check_not_paused(settings: Settings) -> None:
     if settings.paused:
         raise Paused("nothing is written: RECONCILER_PAUSED is set", next_step="Unset it, then run this again.")
-    if (reason := PauseSwitch(controller.open_state(settings)).reason()) is not None:
+    if (reason := PauseSwitch(from_settings.open_state(settings)).reason()) is not None:
         raise Paused(f"nothing is written: {reason}", next_step="Run `reconcile resume`, then this again.")

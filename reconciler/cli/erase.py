@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.cli import terminal
 from reconciler.settings import settings_here
 
@@ -30,11 +30,11 @@ def command(*, member: str | None, old: bool, yes: bool) -> None:
         if not terminal.confirm("This cannot be taken back. Erase? Only `yes` is accepted"):
             click.echo("Nothing was erased.", err=True)
             return
-    store = controller.open_store(settings)
+    store = from_settings.open_store(settings)
     if member is not None:
         changed = store.erase_member(member)
     else:
-        changed = controller.erase_old(store, settings, now=terminal.now)
+        changed = from_settings.erase_old(store, settings, now=terminal.now)
     if not changed:
         click.echo("Nothing was left to erase.")
         return

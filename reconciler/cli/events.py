@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.settings import settings_here
 
 
@@ -19,7 +19,7 @@ def command(*, as_json: bool, retry: tuple[str, ...]) -> None:
     """
     from reconciler.web import parked  # noqa: PLC0415 - DBOS costs 0.5 s, for those who need it
 
-    database = controller.open_state(settings_here())
+    database = from_settings.open_state(settings_here())
     for asked in retry:
         event = parked.retry(database, asked)
         click.echo(f"{event.reference} is in the queue again.", err=True)

@@ -7,7 +7,7 @@ import asyncio
 import click
 import msgspec
 
-from reconciler import controller
+from reconciler import controller, from_settings
 from reconciler.cli import terminal
 from reconciler.core.explain import explain
 from reconciler.core.explain_plan import Subject, subject_of
@@ -36,7 +36,7 @@ def command(subject: str, ref: str | None, live: bool, as_json: bool) -> None:
     if live and ref is not None:
         raise click.UsageError("--live decides anew; it takes no --plan.")
     settings = settings_here()
-    told = _live(settings, subject) if live else _stored(controller.open_store(settings), subject, ref)
+    told = _live(settings, subject) if live else _stored(from_settings.open_store(settings), subject, ref)
     click.echo(as_data(told) if as_json else as_text(told), nl=False)
 
 
@@ -95,18 +95,18 @@ def _newest(store: PlanStore) -> Plan:
 def _live(settings: Settings, ref: str) -> Explanation:
     terminal.set_up_logging()
     settings.require("source", "intercom")
-    rules = controller.read_rules(settings.rules)
-    source = controller.open_source(settings, rules)
+    rules = from_settings.read_rules(settings.rules)
+    source = from_settings.open_source(settings, rules)
 
     async def run() -> Plan:
-        async with controller.open_target(settings, rules) as target:
+        async with from_settings.open_target(settings, rules) as target:
             with terminal.showing_progress() as progress:
                 return await controller.look(
                     ref,
                     source=source,
                     reader=target.reader,
                     rules=rules,
-                    history=controller.recall(controller.open_store(settings), at=terminal.now()),
+                    history=controller.recall(from_settings.open_store(settings), at=terminal.now()),
                     now=terminal.now,
                     progress=progress,
                 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.cli.plan import write
 from reconciler.cli.show import without_personal_data
 from reconciler.core.plan import encode
@@ -28,7 +28,7 @@ def command(*, plan: str, form: str, redact: bool, out: Path | None) -> None:
     redacted can be shown and compared like any plan, and not applied.
     """
     settings = settings_here()
-    made = controller.open_store(settings).get_plan(plan)
+    made = from_settings.open_store(settings).get_plan(plan)
     if redact:
         made = without_personal_data(made, settings, to_a_file=True)
     data = plan_csv(made).encode() if form == "csv" else encode(made)

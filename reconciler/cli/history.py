@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.cli import terminal
 from reconciler.cli.plan import write
 from reconciler.cli.reading import warn_of
@@ -35,7 +35,7 @@ DATES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ")
 )
 def command(*, last: int | None, since: datetime | None, as_json: bool, chart: Path | None) -> int:
     """One line a run, oldest first: planned, done, failed, stale, held, duplicates and drift; then their trends."""
-    reading = Reading(controller.open_store(settings_here()))
+    reading = Reading(from_settings.open_store(settings_here()))
     every = reading.run_ids()
     wanted = [one for one in every if since is None or one >= f"{since.replace(tzinfo=UTC):%Y%m%dT%H%M%SZ}"]
     runs = in_time(_runs(reading, wanted if last is None else wanted[-last:]))

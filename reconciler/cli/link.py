@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import click
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.cli import terminal
 from reconciler.settings import settings_here
 
@@ -30,5 +30,5 @@ def command(*, plan: str, hours: int) -> None:
     """
     settings = settings_here()
     settings.require("api", "public-url")
-    made = controller.open_store(settings).get_plan(plan)
-    click.echo(controller.link_to(made.id, settings, until=terminal.now() + timedelta(hours=hours)))
+    made = from_settings.open_store(settings).get_plan(plan)
+    click.echo(from_settings.link_to(made.id, settings, until=terminal.now() + timedelta(hours=hours)))

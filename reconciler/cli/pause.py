@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.runs.pause import PauseSwitch
 from reconciler.settings import settings_here
 
@@ -13,7 +13,7 @@ from reconciler.settings import settings_here
 @click.option("--reason", default="", metavar="TEXT", help="Why; shown to whoever runs into it.")
 def pause(reason: str) -> None:
     """Stop all writing, at once: every run asks before each write. Reading and planning go on."""
-    switch = PauseSwitch(controller.open_state(settings_here()))
+    switch = PauseSwitch(from_settings.open_state(settings_here()))
     if switch.pause(reason.strip()):
         click.echo("Paused. Nothing is written to Intercom until `reconcile resume`.")
     else:
@@ -23,5 +23,5 @@ def pause(reason: str) -> None:
 @click.command("resume")
 def resume() -> None:
     """Allow writing again."""
-    switch = PauseSwitch(controller.open_state(settings_here()))
+    switch = PauseSwitch(from_settings.open_state(settings_here()))
     click.echo("Resumed." if switch.resume() else "Nothing was paused.")

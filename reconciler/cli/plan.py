@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from reconciler import controller
+from reconciler import controller, from_settings
 from reconciler.cli import terminal
 from reconciler.cli.options import FORMATS, Asked, planning_options
 from reconciler.cli.show import render
@@ -49,19 +49,19 @@ def make(settings: Settings, asked: Asked) -> Plan:
     """Gather, decide and store, with progress on stderr."""
     terminal.set_up_logging()
     settings.require(DESIRED[asked.target], ACTUAL[asked.target])
-    rules = controller.read_rules(settings.rules, mappings=asked.mappings)
+    rules = from_settings.read_rules(settings.rules, mappings=asked.mappings)
     if asked.target == "positions":
         return _make_positions(settings, asked, rules)
-    source = controller.open_source(settings, rules)
+    source = from_settings.open_source(settings, rules)
 
     async def run() -> Plan:
-        async with controller.open_target(settings, rules) as target:
+        async with from_settings.open_target(settings, rules) as target:
             with terminal.showing_progress() as progress:
                 return await controller.plan(
                     source=source,
                     reader=target.reader,
                     rules=rules,
-                    store=controller.open_store(settings),
+                    store=from_settings.open_store(settings),
                     request=asked.request,
                     now=terminal.now,
                     progress=progress,
@@ -71,16 +71,16 @@ def make(settings: Settings, asked: Asked) -> Plan:
 
 
 def _make_positions(settings: Settings, asked: Asked, rules: Rules) -> Plan:
-    source = controller.open_positions_source(settings, rules)
+    source = from_settings.open_positions_source(settings, rules)
 
     async def run() -> Plan:
-        async with controller.open_positions(settings, rules) as target:
+        async with from_settings.open_positions(settings, rules) as target:
             with terminal.showing_progress() as progress:
                 return await controller.plan_positions(
                     source=source,
                     reader=target.reader,
                     rules=rules,
-                    store=controller.open_store(settings),
+                    store=from_settings.open_store(settings),
                     request=asked.request,
                     now=terminal.now,
                     progress=progress,

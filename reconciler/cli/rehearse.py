@@ -9,7 +9,7 @@ import click
 import httpx
 import msgspec
 
-from reconciler import controller
+from reconciler import controller, from_settings
 from reconciler.cli import terminal
 from reconciler.core.model import silent
 from reconciler.core.outcome import count
@@ -39,7 +39,7 @@ def command(*, plan: str) -> int:
     terminal.set_up_logging()
     settings = settings_here()
     settings.require("source", "intercom")
-    made = controller.open_store(settings).get_plan(plan)
+    made = from_settings.open_store(settings).get_plan(plan)
     if made.target != "contacts":
         raise PlanRefused(
             f"plan {made.id} is for {made.target}, and only plans for contacts are rehearsed",
@@ -49,9 +49,9 @@ def command(*, plan: str) -> int:
 
 
 async def _rehearse(settings: Settings, made: Plan) -> int:
-    rules = controller.read_rules(settings.rules)
-    source = controller.open_source(settings, rules)
-    async with controller.open_target(settings, rules) as target:
+    rules = from_settings.read_rules(settings.rules)
+    source = from_settings.open_source(settings, rules)
+    async with from_settings.open_target(settings, rules) as target:
         with terminal.showing_progress() as progress:
             data, contacts = await controller.gather(source, target.reader, progress)
             world = build_world(data, index(contacts), rules)
@@ -67,7 +67,7 @@ async def _rehearse(settings: Settings, made: Plan) -> int:
 
 async def _on_a_copy(made: Plan, world: World) -> tuple[Plan, int, int]:
     """The plan that is left after this one, and how many of its actions were done, of how many."""
-    owned = controller.owned_attributes(world.rules)
+    owned = from_settings.owned_attributes(world.rules)
     simulator = Simulator(Options(limit=1_000_000, workspace=Workspace(id=made.workspace)))
     simulator.seed(_seed(world, owned))
     transport = httpx.ASGITransport(app=build_app(simulator))

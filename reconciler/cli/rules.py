@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.core.cases import parse_cases, run_case
 from reconciler.core.rules_schema import schemas
 from reconciler.errors import ExitCode, Problem, RulesError
@@ -25,7 +25,7 @@ def check(as_json: bool) -> int:
     """Read every rule file and say all that is wrong, with file and line."""
     folder = settings_here().rules
     try:
-        rules = controller.read_rules(folder)
+        rules = from_settings.read_rules(folder)
     except RulesError as error:
         if not as_json:
             raise
@@ -47,7 +47,7 @@ def schema(file: str | None) -> None:
 def test() -> int:
     """Run the cases of rules/tests: members and contacts in, actions and findings out."""
     folder = settings_here().rules
-    rules = controller.read_rules(folder)
+    rules = from_settings.read_rules(folder)
     failures = count = 0
     for path in sorted((folder / "tests").glob("*.yaml")):
         for case in parse_cases(_text(path), file=path.name):

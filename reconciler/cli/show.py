@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.cli import terminal
 from reconciler.cli.options import FORMATS
 from reconciler.core.plan import Plan, encode
@@ -23,7 +23,7 @@ LINES_SHOWN = 50
 def command(*, plan: str, form: str, as_json: bool, everything: bool, redact: bool) -> None:
     """Show a stored plan. PLAN is its id, the beginning of it, or a file."""
     settings = settings_here()
-    made = controller.open_store(settings).get_plan(plan)
+    made = from_settings.open_store(settings).get_plan(plan)
     shown_as = "json" if as_json else form
     if redact:
         made = without_personal_data(made, settings, to_a_file=shown_as == "json")

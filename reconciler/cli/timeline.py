@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.cli import terminal
 from reconciler.cli.reading import warn_of
 from reconciler.core import outcome as outcome_file
@@ -25,7 +25,7 @@ def command(*, subject: str, as_json: bool) -> int:
     """
     if not subject.strip():
         raise click.UsageError("MEMBER|CONTACT is blank: name a member number, or the id of a contact.")
-    reading = Reading(controller.open_store(settings_here()))
+    reading = Reading(from_settings.open_store(settings_here()))
     timeline = Timeline(subject.strip())
     for plan_id, plan, outcome in reading.raw_runs(reading.run_ids()):
         if any(record is not None and timeline.may_mention(record) for record in (plan, outcome)):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler import controller
+from reconciler import controller, from_settings
 from reconciler.cli import terminal
 from reconciler.cli.options import FORMATS, accepted_options
 from reconciler.cli.plan import exit_code, write
@@ -30,12 +30,12 @@ def command(*, outcome: str, accepted: Accepted, out: Path | None, form: str, as
     Nothing is written to Intercom: read the plan, then apply it like any other.
     """
     settings = settings_here()
-    store = controller.open_store(settings)
+    store = from_settings.open_store(settings)
     run = store.get_outcome(outcome)
     made = controller.undo(
         store.get_plan(run.plan),
         run,
-        rules=controller.read_rules(settings.rules),
+        rules=from_settings.read_rules(settings.rules),
         store=store,
         accepted=accepted,
         now=terminal.now,

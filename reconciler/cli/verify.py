@@ -7,7 +7,7 @@ import re
 import click
 import msgspec
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.errors import ExitCode
 from reconciler.runs.audit import Audit
 from reconciler.settings import settings_here
@@ -25,7 +25,7 @@ def command(*, head: str | None, as_json: bool) -> int:
     """
     if head is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", head):
         raise click.UsageError(f"--head {head}: wanted is sha256: and 64 hexadecimal digits, as `verify` prints it.")
-    found = controller.open_store(settings_here()).verify(head=head)
+    found = from_settings.open_store(settings_here()).verify(head=head)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:

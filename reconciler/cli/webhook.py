@@ -7,7 +7,7 @@ import uuid
 
 import click
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.cli import terminal
 from reconciler.settings import Settings, settings_here
 from reconciler.web.send import SENDABLE, check_address, notification_of, send
@@ -53,5 +53,5 @@ def send_command(
 
 async def _our_workspace(settings: Settings) -> str:
     settings.require("intercom")
-    async with controller.open_target(settings, controller.read_rules(settings.rules)) as target:
+    async with from_settings.open_target(settings, from_settings.read_rules(settings.rules)) as target:
         return (await target.reader.workspace()).id

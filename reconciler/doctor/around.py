@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.core.desired import gather_people
 from reconciler.core.model import SourceData, Workspace, silent
 from reconciler.core.rules import Rules
@@ -58,7 +58,7 @@ class Around:
         self.now = now
         self._deadline = deadline
         self.rules: Fact[Rules] = self._fact("rules")
-        self.rules.settle(self._needing(("RECONCILER_RULES",), (), lambda: controller.read_rules(settings.rules)))
+        self.rules.settle(self._needing(("RECONCILER_RULES",), (), lambda: from_settings.read_rules(settings.rules)))
         self.source: Fact[SourceData] = self._fact("source")
         self.due: Fact[int] = self._fact("contacts", after=self.source)
         """How many members should be a contact."""
@@ -66,7 +66,7 @@ class Around:
         self.source.find(self._needing(sources, ("source",), self._read_source))
         self.due.find(self._count_due)
         self.records: Fact[Records] = self._fact("plans")
-        self.records.find(self._needing(_PLANS, (), lambda: read_records(controller.open_store(settings))))
+        self.records.find(self._needing(_PLANS, (), lambda: read_records(from_settings.open_store(settings))))
         self.state: Fact[State] = self._fact("state")
         self.state.find(self._needing((*_PLANS, "RECONCILER_STATE_URL"), (), self._look_at_state))
         self.books: Fact[Books] = self._fact("interrupted", after=self.state)
@@ -94,14 +94,14 @@ class Around:
 
     def _read_source(self) -> SourceData:
         rules = self.rules.value(asks="source")
-        return controller.open_source(self.settings, rules).read(silent)
+        return from_settings.open_source(self.settings, rules).read(silent)
 
     def _count_due(self) -> int:
         data = self.source.value(asks="contacts")
         return len(gather_people(data, self.rules.value(asks="contacts")).wanted)
 
     def _look_at_state(self) -> State:
-        database = controller.open_state(self.settings)
+        database = from_settings.open_state(self.settings)
         try:
             if not database.exists():
                 return State(database.place, there=False)
@@ -114,7 +114,7 @@ class Around:
             return Books()
         from reconciler.runs.workflows import given_up, newest_event, unfinished  # noqa: PLC0415 - DBOS costs 0.5 s
 
-        database = controller.open_state(self.settings)
+        database = from_settings.open_state(self.settings)
         try:
             return Books(unfinished(database), newest_event(database), given_up(database))
         finally:
@@ -134,7 +134,7 @@ class Around:
         asyncio.run(self._ask_each())
 
     async def _ask_each(self) -> None:
-        async with controller.open_checkup(self.settings) as checkup:
+        async with from_settings.open_checkup(self.settings) as checkup:
             await _settle(self.workspace, checkup.workspace)
             ahead = checkup.seconds_ahead()
             if ahead is not None:  # a refusal is dated, too
@@ -162,7 +162,7 @@ class Around:
             raise NotLookedAt("token") from error
 
     async def _check_attributes(self, checkup: Checkup) -> tuple[AttributeProblem, ...]:
-        return await checkup.attributes(controller.owned_attributes(self.rules.value(asks="attributes")))
+        return await checkup.attributes(from_settings.owned_attributes(self.rules.value(asks="attributes")))
 
 
 async def _settle(fact: Fact[T], ask: Callable[[], Any]) -> None:

@@ -1,6 +1,6 @@
 """The desired side: members and positions, each with the row it came from.
 
-A new source is one module here that offers `Source`, and one entry in `controller.open_source`.
+A new source is one module here that offers `Source`, and one entry in `from_settings.open_source`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.settings import Settings
 from reconciler.web.handling import open_handler
 from reconciler.web.service import Service
@@ -11,17 +11,17 @@ from reconciler.web.service import Service
 def open_service(settings: Settings) -> Service:
     """The service. Nothing is connected yet. Raises SettingsError or RulesError."""
     settings.require("webhook", "intercom", "source")
-    rules = controller.read_rules(settings.rules)
+    rules = from_settings.read_rules(settings.rules)
 
     async def workspace() -> str:
-        async with controller.open_target(settings, rules) as target:
+        async with from_settings.open_target(settings, rules) as target:
             return (await target.reader.workspace()).id
 
     return Service(
-        database=controller.open_state(settings),
+        database=from_settings.open_state(settings),
         open_handler=lambda: open_handler(settings),
-        look_up=controller.open_source(settings, rules),
-        plans=controller.open_store(settings),
+        look_up=from_settings.open_source(settings, rules),
+        plans=from_settings.open_store(settings),
         workspace=workspace,
         secrets=settings.client_secrets(),
         api_token=settings.api_token,

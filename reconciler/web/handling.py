@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from reconciler import controller
+from reconciler import from_settings
 from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import Contact, Workspace
 from reconciler.core.plan import Plan
@@ -298,16 +298,16 @@ async def open_handler(settings: Settings) -> AsyncIterator[Handler]:
 
     Raises SettingsError, RulesError, or PlanError where the stored records cannot be read.
     """
-    rules = controller.read_rules(settings.rules)
-    lookup = controller.open_source(settings, rules)
-    database = controller.open_state(settings)
+    rules = from_settings.read_rules(settings.rules)
+    lookup = from_settings.open_source(settings, rules)
+    database = from_settings.open_state(settings)
     try:
-        async with controller.open_target(settings, rules, own=controller.SERVICE_SHARE) as target:
+        async with from_settings.open_target(settings, rules, own=from_settings.SERVICE_SHARE) as target:
             handler = ContactHandler(
                 rules=rules,
                 lookup=lookup,
                 target=target,
-                store=controller.open_store(settings),
+                store=from_settings.open_store(settings),
                 database=database,
                 now=lambda: datetime.now(UTC),
                 paused=settings.paused,

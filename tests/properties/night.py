@@ -19,11 +19,12 @@ import httpx
 import msgspec
 
 from reconciler import controller
-from reconciler.controller import PlanRequest, owned_attributes
+from reconciler.controller import PlanRequest
 from reconciler.core.actions import Outcome
 from reconciler.core.model import Progress, SourceData, silent
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules
+from reconciler.from_settings import owned_attributes
 from reconciler.runs.store import PlanStore
 from reconciler.simulator import LoggedCall, Options, Simulator, build_app
 from reconciler.targets.intercom import IntercomTarget

@@ -80,7 +80,7 @@ def test_what_the_service_touched_is_known(database: StateDatabase) -> None:
     web = event(database, "e1")
     web.take_all(["c1"])
     web.give_up()
-    event(database, "dead", seconds=0.0).take_all(["c2"])
+    event(database, "dead", seconds=-1.0).take_all(["c2"])
     touched = night.take(["c0", "c1", "c2"]).touched
     assert sorted(touched) == ["c1", "c2"]
     night.give_up()

@@ -12,11 +12,12 @@ import httpx
 import msgspec
 
 from reconciler import controller
-from reconciler.controller import PlanRequest, owned_attributes
+from reconciler.controller import PlanRequest
 from reconciler.core.guards import Accepted
 from reconciler.core.model import Progress, silent
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules
+from reconciler.from_settings import owned_attributes
 from reconciler.runs.store import PlanStore
 from reconciler.simulator import Options, Simulator, build_app
 from reconciler.sources import Source

@@ -220,7 +220,7 @@ def test_a_phone_fits_its_pattern(spelling: str) -> None:
 
 
 def test_every_source_can_be_asked() -> None:
-    """What `controller.open_source` opens is both protocols."""
+    """What `from_settings.open_source` opens is both protocols."""
     with in_sqlite([], []) as source:
         asked: LookUp = source
         read: Source = source

@@ -10,7 +10,7 @@ from email.utils import formatdate
 
 import pytest
 
-from reconciler.controller import SERVICE_SHARE
+from reconciler.from_settings import SERVICE_SHARE
 from reconciler.simulator.window import RateWindow
 from reconciler.targets.intercom.pace import WINDOW, Gate, Pacer
 from tests.targets.support import clock, run

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import click
 import msgspec
 
-from reconciler import controller
+from reconciler import controller, from_settings
 from reconciler.cli import terminal
 from reconciler.cli.apply import MAX_PARALLEL
 from reconciler.controller import PlanRequest
@@ -39,7 +39,7 @@ _DATA = files(__package__)
 @click.command("demo")
 def command() -> int:
     """Plan, apply, plan again: a union in SQLite and a drifted workspace in the stand-in for Intercom."""
-    rules = merging_leads(controller.read_rules(settings_here().rules))
+    rules = merging_leads(from_settings.read_rules(settings_here().rules))
     with TemporaryDirectory(prefix="reconciler-demo-") as folder:
         union = Path(folder, "union.db")
         write_union(union)
@@ -79,7 +79,7 @@ def _rows(name: str) -> Iterator[list[str]]:
 async def _run(rules: Rules, union: Path, store: PlanStore, base_url: str) -> Plan:
     """Plan, apply, plan again; returns the second plan."""
     source = open_sql(f"sqlite:///{union}", rules.sources, shape="sql")
-    async with IntercomTarget(token="demo", base_url=base_url, owned=controller.owned_attributes(rules)) as target:  # noqa: S106 - the stand-in takes any
+    async with IntercomTarget(token="demo", base_url=base_url, owned=from_settings.owned_attributes(rules)) as target:  # noqa: S106 - the stand-in takes any
 
         async def make() -> Plan:
             return await controller.plan(

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from reconciler.controller import owned_attributes
 from reconciler.core.model import Member, SourceData
 from reconciler.core.rules import Rules
+from reconciler.from_settings import owned_attributes
 from reconciler.runs.pause import PauseSwitch
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore

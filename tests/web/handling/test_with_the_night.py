@@ -16,10 +16,11 @@ import pytest
 from sqlalchemy import delete
 
 from reconciler import controller
-from reconciler.controller import PlanRequest, owned_attributes
+from reconciler.controller import PlanRequest
 from reconciler.core.actions import Outcome
 from reconciler.core.model import Member, Progress, SourceData, silent
 from reconciler.core.plan import Plan
+from reconciler.from_settings import owned_attributes
 from reconciler.runs.apply import Run
 from reconciler.runs.claims import NIGHT, Claims
 from reconciler.runs.state import CLAIMS, StateDatabase
