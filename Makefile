@@ -22,9 +22,10 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## a drifted workspace: plan, apply, plan again
 	@$(BIN)/reconcile demo
 
+# One more than there are cores: many tests wait for processes and clocks of their own.
 test: $(READY) lint ## every test; under ten minutes on two cores
 	@scripts/install-mariadb.sh
-	@$(BIN)/python -m pytest -n auto --dist worksteal -q $(ARGS)
+	@$(BIN)/python -m pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist worksteal -q $(ARGS)
 
 lint: $(READY) ## style, types and the direction of imports
 	@$(BIN)/ruff check .
