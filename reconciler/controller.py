@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -79,21 +79,11 @@ async def plan(
         # Records that nothing can be built on are found out before minutes of reading.
         store.ready()
         history = recall(store, at=now())
-        workspace = await reader.workspace()
-        data, contacts = await gather(source, reader, progress)
-        read_at = now()
-        world = build_world(data, index(contacts), rules)
-        if unknown := unknown_numbers(world, request.scope.only | request.scope.exclude):
-            raise _unknown(unknown, "any contact")
-        world = await ask_about_conversations(world, reader, progress)
-        context = Context(
-            now=now(),
-            read_at=read_at,
-            tool=TOOL,
-            target="contacts",
-            workspace=workspace.id,
-            intercom_version=reader.version,
-            last_good=last_good(store, source=data.name),
+        numbers = request.scope.only | request.scope.exclude
+        world, context = await _gather_world(source, reader, rules, numbers=numbers, now=now, progress=progress)
+        context = msgspec.structs.replace(
+            context,
+            last_good=last_good(store, source=world.source.name),
             accepted=request.accepted,
             previous=store.latest_digest(),
             history=history,
@@ -119,24 +109,39 @@ async def look(
     Raises as `plan` does.
     """
     with collector_paused():
-        workspace = await reader.workspace()
-        data, contacts = await gather(source, reader, progress)
-        read_at = now()
-        world = build_world(data, index(contacts), rules)
-        if ref not in world.snapshot.by_id and (unknown := unknown_numbers(world, [ref])):
-            raise _unknown(unknown, "any contact")
-        world = await ask_about_conversations(world, reader, progress)
-        context = Context(
-            now=now(),
-            read_at=read_at,
-            tool=TOOL,
-            target="contacts",
-            workspace=workspace.id,
-            intercom_version=reader.version,
-            history=history,
-            also=(ref,),
-        )
-        return make_plan(world, Scope(), context)
+        world, context = await _gather_world(source, reader, rules, also=(ref,), now=now, progress=progress)
+        return make_plan(world, Scope(), msgspec.structs.replace(context, history=history))
+
+
+async def _gather_world(
+    source: Source,
+    reader: Reader,
+    rules: Rules,
+    *,
+    numbers: Iterable[str] = (),
+    also: tuple[str, ...] = (),
+    now: Callable[[], datetime],
+    progress: Progress,
+) -> tuple[World, Context]:
+    """The whole union as it is, and the facts of the reading. numbers: of members, who must be there; also: members or
+    contacts, who must be there, and whom the plan keeps. Raises as `plan` does.
+    """
+    workspace = await reader.workspace()
+    data, contacts = await gather(source, reader, progress)
+    read_at = now()
+    world = build_world(data, index(contacts), rules)
+    if unknown := unknown_numbers(world, [*numbers, *(ref for ref in also if ref not in world.snapshot.by_id)]):
+        raise _unknown(unknown, "any contact")
+    world = await ask_about_conversations(world, reader, progress)
+    return world, Context(
+        now=now(),
+        read_at=read_at,
+        tool=TOOL,
+        target="contacts",
+        workspace=workspace.id,
+        intercom_version=reader.version,
+        also=also,
+    )
 
 
 def _unknown(numbers: Mapping[str, Sequence[str]], nor: str) -> UnknownMember:

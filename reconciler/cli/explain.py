@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 import msgspec
 
 from reconciler import controller, from_settings
 from reconciler.cli import terminal
+from reconciler.cli.plan import decided
 from reconciler.core.explain import explain
 from reconciler.core.explain_plan import Subject, subject_of
 from reconciler.core.explanation import Explanation
@@ -97,19 +96,16 @@ def _live(settings: Settings, ref: str) -> Explanation:
     settings.require("source", "intercom")
     rules = from_settings.read_rules(settings.rules)
     source = from_settings.open_source(settings, rules)
-
-    async def run() -> Plan:
-        async with from_settings.open_target(settings, rules) as target:
-            with terminal.showing_progress() as progress:
-                return await controller.look(
-                    ref,
-                    source=source,
-                    reader=target.reader,
-                    rules=rules,
-                    history=controller.recall(from_settings.open_store(settings), at=terminal.now()),
-                    now=terminal.now,
-                    progress=progress,
-                )
-
-    made = asyncio.run(run())
+    made = decided(
+        lambda: from_settings.open_target(settings, rules),
+        lambda reader, progress: controller.look(
+            ref,
+            source=source,
+            reader=reader,
+            rules=rules,
+            history=controller.recall(from_settings.open_store(settings), at=terminal.now()),
+            now=terminal.now,
+            progress=progress,
+        ),
+    )
     return msgspec.structs.replace(explain(made, subject_of(made, ref) or Subject(ref)), plan=None)

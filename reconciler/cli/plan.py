@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import click
 
@@ -12,11 +14,13 @@ from reconciler import controller, from_settings
 from reconciler.cli import terminal
 from reconciler.cli.options import FORMATS, Asked, planning_options
 from reconciler.cli.show import render
-from reconciler.core.model import Target
+from reconciler.core.model import Progress, Target
 from reconciler.core.plan import Plan, encode
 from reconciler.core.rules import Rules
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.settings import Need, Settings, settings_here
+
+_Reader_co = TypeVar("_Reader_co", covariant=True)
 
 DESIRED: Mapping[Target, Need] = {"contacts": "source", "positions": "positions-source"}
 ACTUAL: Mapping[Target, Need] = {"contacts": "intercom", "positions": "supabase"}
@@ -53,38 +57,55 @@ def make(settings: Settings, asked: Asked) -> Plan:
     if asked.target == "positions":
         return _make_positions(settings, asked, rules)
     source = from_settings.open_source(settings, rules)
-
-    async def run() -> Plan:
-        async with from_settings.open_target(settings, rules) as target:
-            with terminal.showing_progress() as progress:
-                return await controller.plan(
-                    source=source,
-                    reader=target.reader,
-                    rules=rules,
-                    store=from_settings.open_store(settings),
-                    request=asked.request,
-                    now=terminal.now,
-                    progress=progress,
-                )
-
-    return asyncio.run(run())
+    return decided(
+        lambda: from_settings.open_target(settings, rules),
+        lambda reader, progress: controller.plan(
+            source=source,
+            reader=reader,
+            rules=rules,
+            store=from_settings.open_store(settings),
+            request=asked.request,
+            now=terminal.now,
+            progress=progress,
+        ),
+    )
 
 
 def _make_positions(settings: Settings, asked: Asked, rules: Rules) -> Plan:
     source = from_settings.open_positions_source(settings, rules)
+    return decided(
+        lambda: from_settings.open_positions(settings, rules),
+        lambda reader, progress: controller.plan_positions(
+            source=source,
+            reader=reader,
+            rules=rules,
+            store=from_settings.open_store(settings),
+            request=asked.request,
+            now=terminal.now,
+            progress=progress,
+        ),
+    )
+
+
+class _Readable(Protocol[_Reader_co]):
+    """A target, for somebody who only reads."""
+
+    @property
+    def reader(self) -> _Reader_co:
+        """Cannot write."""
+        ...
+
+
+def decided(
+    open_target: Callable[[], AbstractAsyncContextManager[_Readable[_Reader_co]]],
+    decide: Callable[[_Reader_co, Progress], Awaitable[Plan]],
+) -> Plan:
+    """What is decided over an opened target, with progress on stderr."""
 
     async def run() -> Plan:
-        async with from_settings.open_positions(settings, rules) as target:
+        async with open_target() as target:
             with terminal.showing_progress() as progress:
-                return await controller.plan_positions(
-                    source=source,
-                    reader=target.reader,
-                    rules=rules,
-                    store=from_settings.open_store(settings),
-                    request=asked.request,
-                    now=terminal.now,
-                    progress=progress,
-                )
+                return await decide(target.reader, progress)
 
     return asyncio.run(run())
 

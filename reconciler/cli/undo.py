@@ -11,7 +11,7 @@ from reconciler.cli import terminal
 from reconciler.cli.options import FORMATS, accepted_options
 from reconciler.cli.plan import exit_code, write
 from reconciler.cli.show import render
-from reconciler.core.limits import Accepted
+from reconciler.core.guards import Accepted
 from reconciler.core.plan import encode
 from reconciler.settings import settings_here
 

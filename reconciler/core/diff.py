@@ -8,7 +8,7 @@ in `same`, once, for planning, for the check before a write, and for the check a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
@@ -21,8 +21,6 @@ MISSING_POSITIONS = "missing-positions"
 PROMOTE_LEAD = "promote-lead"
 REPLACE_UUID = "replace-uuid-external-id"
 UPDATE_ATTRIBUTES = "update-attributes"
-
-POSITIONS_FIELD = "custom_attributes.positions"
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
@@ -59,11 +57,6 @@ def same(field: str, found: Scalar, wanted: Scalar) -> bool:
     if field == "email":
         return fold_email(found_text) == fold_email(wanted_text)
     return found_text == wanted_text
-
-
-def differing(fields: Mapping[str, Scalar], contact: Contact) -> tuple[str, ...]:
-    """The fields whose values the contact does not have, in the order given."""
-    return tuple(field for field, value in fields.items() if not same(field, contact.get(field), value))
 
 
 def changes(contact: Contact, desired: DesiredContact, *, region: str, forms_phone: bool = True) -> tuple[Change, ...]:

@@ -18,7 +18,8 @@ from reconciler.core.explain_match import contacts_of, survivor_of
 from reconciler.core.explain_plan import Subject, reason_of, told_by
 from reconciler.core.explanation import ContactStory, Deed, Explanation, FieldStory, Flip
 from reconciler.core.flips import flips_of, signature
-from reconciler.core.limits import Accepted, check_limits
+from reconciler.core.guards import Accepted
+from reconciler.core.limits import check_limits
 from reconciler.core.model import Finding
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan

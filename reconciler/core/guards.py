@@ -107,18 +107,6 @@ def _record(doubts: list[_Doubt], reason: str) -> LimitCheck:
     )
 
 
-def refusals(
-    source: SourceData,
-    *,
-    last_good: LastGood | None,
-    limits: Limits,
-    accepted: Accepted,
-    now: datetime | None = None,
-) -> tuple[str, ...]:
-    """Why nothing may be decided from what this source said, as `judge` has it."""
-    return judge(source, last_good=last_good, limits=limits, accepted=accepted, now=now).refused
-
-
 def blanks(members: Sequence[Member]) -> dict[str, int]:
     """Field → how many members have no value in it, for every field of BLANK_FIELDS."""
     return {field: sum(1 for member in members if getattr(member, field) is None) for field in BLANK_FIELDS}

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from math import floor
 
 from reconciler.core.actions import KINDS, ROW_KINDS, Do
-from reconciler.core.guards import Accepted, LastGood, refusals
+from reconciler.core.guards import Accepted
 from reconciler.core.history import NO_HISTORY, History
 from reconciler.core.model import Target
 from reconciler.core.plan import LimitCheck
 from reconciler.core.rules import ClassLimit, Limits
-
-__all__ = ["ALWAYS_SHOWN", "Accepted", "LastGood", "allowed_by", "check_limits", "refusals"]
 
 ALWAYS_SHOWN: Mapping[Target, tuple[Do, ...]] = {
     "contacts": ("create", "update", "promote", "merge", "archive"),

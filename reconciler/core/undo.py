@@ -19,8 +19,9 @@ from reconciler.core.actions import CANNOT_BE_BLANKED, Action, Because, Do, Outc
 from reconciler.core.assembly import finished, summary_of, timestamp
 from reconciler.core.diff import same
 from reconciler.core.drafts import IDENTIFIERS
+from reconciler.core.guards import Accepted
 from reconciler.core.history import NO_HISTORY, History
-from reconciler.core.limits import Accepted, check_limits
+from reconciler.core.limits import check_limits
 from reconciler.core.model import Evidence, Finding, Scalar, Severity
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, TextClause, bindparam, delete, select, text, update
 
 from reconciler.core.actions import Action
-from reconciler.runs.state import CLAIMS, StateDatabase
+from reconciler.runs.state import CLAIMS, NOW_SQL, StateDatabase
 
 SECONDS = 60.0
 """How long a claim outlives the last sign of life of its holder."""
@@ -163,8 +163,5 @@ def _statement(names: str, now: str) -> TextClause:
     ).bindparams(bindparam("touches", required=False))
 
 
-_SQLITE = _statement("json_each(:names) WHERE true", "(julianday('now') - 2440587.5) * 86400.0")
-_POSTGRESQL = _statement(
-    "json_array_elements_text(CAST(:names AS json)) AS one(value)",
-    "CAST(extract(epoch FROM clock_timestamp()) AS FLOAT)",
-)
+_SQLITE = _statement("json_each(:names) WHERE true", NOW_SQL["sqlite"])
+_POSTGRESQL = _statement("json_array_elements_text(CAST(:names AS json)) AS one(value)", NOW_SQL["postgresql"])

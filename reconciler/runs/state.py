@@ -21,10 +21,8 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    cast,
     create_engine,
     event,
-    func,
     literal_column,
 )
 from sqlalchemy.engine import URL, make_url
@@ -34,6 +32,12 @@ from reconciler.errors import SettingsError, StateError
 
 BUSY_SECONDS = 10
 """How long a statement waits for another process that is writing the same SQLite file."""
+
+NOW_SQL = {
+    "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS FLOAT)",
+}
+"""The database's own time in unix seconds, by the kind of database."""
 
 _TABLES = MetaData()
 
@@ -116,16 +120,18 @@ class StateDatabase:
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise StateError(
-                f"the state database ({self.place}) failed: {type(error).__name__}",
-                next_step="See that RECONCILER_STATE_URL names a database that is up and may be written to.",
-            ) from error
+            raise self.trouble(error) from error
+
+    def trouble(self, error: SQLAlchemyError) -> StateError:
+        """What is said of a database that does not do as it should."""
+        return StateError(
+            f"the state database ({self.place}) failed: {type(error).__name__}",
+            next_step="See that RECONCILER_STATE_URL names a database that is up and may be written to.",
+        )
 
     def now(self) -> ColumnElement[float]:
         """The database's time in unix seconds, as an expression."""
-        if self.url.get_backend_name() == "sqlite":
-            return literal_column("(julianday('now') - 2440587.5) * 86400.0", Float)
-        return cast(func.extract("epoch", func.clock_timestamp()), Float)
+        return literal_column(NOW_SQL[self.url.get_backend_name()], Float)
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -205,12 +205,11 @@ class PlanStore:
         raises PlanUnreadable for one that was changed or cut.
         """
         for plan_id in reversed(self.list_ids()):
-            try:
-                plan = self._plan(plan_id)
-            except PlanUnreadable:
-                if self._is_of_another_release(plan_id):
-                    continue
-                raise
+            name = f"{plan_id}.json"
+            plan = self._of_this_release(name, plan_file.decode)
+            if plan is None:
+                continue
+            self._check_name(name, plan.id)
             if _is_good(plan) and target in {None, plan.target}:
                 return plan
         return None
@@ -269,15 +268,6 @@ class PlanStore:
     def _plan(self, plan_id: str) -> Plan:
         return self._decoded(f"{plan_id}.json", plan_file.decode, id_of=lambda plan: plan.id)
 
-    def _is_of_another_release(self, plan_id: str) -> bool:
-        """Whether a plan that cannot be read is whole all the same, and not merely under another's name."""
-        data = self._place.get(f"{plan_id}.json")
-        try:
-            plan_file.decode(data, where=plan_id)
-        except PlanUnreadable:
-            return sealed.is_whole(data)
-        return False
-
     def _outcome(self, plan_id: str) -> RunOutcome:
         name = f"{plan_id}.outcome.json"
         if not self._place.exists(name):
@@ -288,14 +278,16 @@ class PlanStore:
         return self._decoded(name, outcome_file.decode, id_of=lambda run: run.plan)
 
     def _decoded(self, name: str, decode: Callable[..., Record], *, id_of: Callable[[Record], str]) -> Record:
-        where = self._place.path_of(name)
-        record = readable(self._place.get(name), decode, where=where)
-        if id_of(record) != name.partition(".")[0]:
+        record = readable(self._place.get(name), decode, where=self._place.path_of(name))
+        self._check_name(name, id_of(record))
+        return record
+
+    def _check_name(self, name: str, plan_id: str) -> None:
+        if plan_id != name.partition(".")[0]:
             raise PlanUnreadable(
-                f"{where} holds the record of another plan, {id_of(record)}",
+                f"{self._place.path_of(name)} holds the record of another plan, {plan_id}",
                 next_step="Give the file its own name back, or restore the folder from a backup.",
             )
-        return record
 
     def _of_this_release(self, name: str, decode: Callable[..., Record]) -> Record | None:
         """A record, or None where it is whole but not of a form that this release reads."""

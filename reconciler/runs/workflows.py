@@ -9,7 +9,6 @@ from typing import Any
 from dbos import DBOSClient, WorkflowStatus
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from reconciler.errors import StateError
 from reconciler.runs.durable import WORKFLOW
 from reconciler.runs.state import StateDatabase
 
@@ -47,10 +46,7 @@ def _listed(database: StateDatabase, **wanted: Any) -> Sequence[WorkflowStatus]:
     except SQLAlchemyError as error:
         if isinstance(error, DBAPIError) and _has_no_tables(error):
             return ()
-        raise StateError(
-            f"the state database ({database.place}) failed: {type(error).__name__}",
-            next_step="See that RECONCILER_STATE_URL names a database that is up and may be written to.",
-        ) from error
+        raise database.trouble(error) from error
     finally:
         if books is not None:
             books.destroy()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.desired import ContactBuilder
-from reconciler.core.diff import Change, as_text, changes, differing, is_uuid, same
+from reconciler.core.diff import Change, as_text, changes, is_uuid, same
 from reconciler.core.model import Contact, DesiredContact, Member, Scalar
 from reconciler.core.phones import parse_phone
 from tests.support.builders import default_rules, make_contact, make_member
@@ -156,7 +156,7 @@ def test_changed_fields_no_longer_differ(field: str, value: Scalar) -> None:
     overrides = {"custom_attributes": attributes | {name: value}} if name != field else {field: as_text(value)}
     contact = make_contact("c1", person, **overrides)
     wanted = {change.field: change.wanted for change in changes(contact, desired_of(person), region="US")}
-    assert differing(wanted, contact) == tuple(wanted)
+    assert [field for field in wanted if not same(field, contact.get(field), wanted[field])] == [*wanted]
     after: dict[str, object] = {key: wanted.get(key, contact.get(key)) for key in ("name", "email", "phone")}
     inner = {name: wanted.get(f"custom_attributes.{name}", old) for name, old in contact.custom_attributes.items()}
     written = Contact(id="c1", role="user", external_id="12345", custom_attributes=inner, **after)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.ceilings import CEILINGS
-from reconciler.core.guards import BLANK_FIELDS, Accepted, LastGood, blanks, judge, refusals
+from reconciler.core.guards import BLANK_FIELDS, Accepted, LastGood, blanks, judge
 from reconciler.core.model import Member, Position, Quarantined, SourceData
 from reconciler.core.plan import LimitCheck
 from reconciler.core.rules import Limits
@@ -20,6 +21,11 @@ from tests.support.builders import make_member
 LIMITS = Limits()
 NOW = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
 PLAN = "20261122T023000Z-8f3a1c5e"
+
+
+def refusals(read: SourceData, **held: Any) -> tuple[str, ...]:
+    """Why nothing may be decided from a source."""
+    return judge(read, **held).refused
 
 
 def people(count: int, *, without: str | None = None, blank: int = 0) -> tuple[Member, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -13,12 +12,10 @@ from reconciler.core.actions import Do, Outcome, Verdict
 from reconciler.core.history import History, PastRun, flips, history_of
 from reconciler.core.model import Contact, Scalar
 from reconciler.core.outcome import RunOutcome, count
-from reconciler.core.plan import Plan
-from reconciler.core.planner import Context, Scope, decide, make_plan
+from reconciler.core.planner import Scope, decide
 from reconciler.core.world import World
-from tests.support.builders import make_contact, make_member, make_world
+from tests.support.builders import make_contact, make_member, make_world, planned
 
-NOW = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
 REGION = "custom_attributes.region"
 
 
@@ -141,24 +138,10 @@ def two() -> World:
     return make_world(members=(MEMBER, OTHER), contacts=(drifted("c1", "10001"), drifted("c2", "10002")))
 
 
-def planned(world: World, history: History) -> Plan:
-    """The plan of a world with a past."""
-    context = Context(
-        now=NOW,
-        read_at=NOW,
-        tool="reconciler 0.1.0",
-        target="contacts",
-        workspace="abc123",
-        intercom_version="2.16",
-        history=history,
-    )
-    return make_plan(world, Scope(), context)
-
-
 def test_a_contact_that_is_fought_over_is_frozen() -> None:
     """No action on it, whatever else differs; the other member's goes on; and a person is told of the field."""
-    assert {action.contact for action in planned(two(), History()).actions} == {"c1", "c2"}
-    made = planned(two(), FOUGHT)
+    assert {action.contact for action in planned(two(), history=History()).actions} == {"c1", "c2"}
+    made = planned(two(), history=FOUGHT)
     assert [action.contact for action in made.actions] == ["c2"]
     (finding,) = [one for one in made.findings if "frozen" in one.says]
     assert (finding.rule, finding.severity, finding.contact) == ("update-attributes", "review", "c1")
@@ -169,7 +152,7 @@ def test_a_contact_that_is_fought_over_is_frozen() -> None:
 
 def test_two_flips_are_let_go() -> None:
     """An edit that was put right once is a correction, not a fight."""
-    made = planned(two(), History(flips={"c1": {REGION: 2}}))
+    made = planned(two(), history=History(flips={"c1": {REGION: 2}}))
     assert {action.contact for action in made.actions} == {"c1", "c2"}
     assert not [one for one in made.findings if "frozen" in one.says]
 
@@ -177,7 +160,7 @@ def test_two_flips_are_let_go() -> None:
 def test_a_frozen_contact_that_needs_nothing_is_no_finding() -> None:
     """The fight is over, or the other side has won by our rules."""
     world = make_world(members=(MEMBER,), contacts=(make_contact("c1", MEMBER),))
-    assert planned(world, FOUGHT).findings == ()
+    assert planned(world, history=FOUGHT).findings == ()
 
 
 @pytest.mark.parametrize("frozen", ["c1", "c3"])
@@ -191,8 +174,8 @@ def test_the_whole_member_waits(frozen: str) -> None:
 def test_archives_of_the_week_hold_the_plan_of_tonight() -> None:
     """What this plan adds is held against what the last days did, in the plan itself."""
     world = make_world(members=(MEMBER,), contacts=(drifted("c1", "10001"), make_contact("c3", email=MEMBER.email)))
-    free = planned(world, History(counts={"archive": 399}))
-    full = planned(world, History(counts={"archive": 400}))
+    free = planned(world, history=History(counts={"archive": 399}))
+    full = planned(world, history=History(counts={"archive": 400}))
     assert not free.held()
     archive = next(action.id for action in full.actions if action.do == "archive")
     assert "over 400 in 7 days: 0 allowed by limits.yaml, archive.per_week" in full.held()[archive]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.actions import Action
 from reconciler.core.findings import RULE_IDS
-from reconciler.core.limits import Accepted, LastGood
+from reconciler.core.guards import Accepted, LastGood
 from reconciler.core.model import Contact, Member
 from reconciler.core.plan import Plan, encode
 from reconciler.core.planner import Context, Scope, archive_candidates, decide, make_plan, with_rules_only

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.actions import Action, Outcome, with_id
 from reconciler.core.assembly import Scope
-from reconciler.core.limits import Accepted, LastGood
+from reconciler.core.guards import Accepted, LastGood
 from reconciler.core.model import Position, PositionRow, Quarantined
 from reconciler.core.plan import Plan, decode, encode
 from reconciler.core.positions import RULES

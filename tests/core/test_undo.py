@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.core.actions import Action, Outcome
-from reconciler.core.limits import Accepted
+from reconciler.core.guards import Accepted
 from reconciler.core.model import Member
 from reconciler.core.outcome import RunOutcome, count
 from reconciler.core.plan import Plan

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import msgspec
 import pytest
 
@@ -12,9 +10,8 @@ from reconciler.core.cases import Case, parse_cases, world_of
 from reconciler.core.history import History
 from reconciler.core.model import MAX_TEXT
 from reconciler.core.plan import Plan, decode, encode
-from reconciler.core.planner import Context, Scope, make_plan, with_rules_only
+from reconciler.core.planner import Scope, with_rules_only
 from reconciler.core.rules import Rules
-from reconciler.core.world import World
 from tests.support.builders import (
     RULES_FOLDER,
     default_rules,
@@ -22,28 +19,14 @@ from tests.support.builders import (
     make_member,
     make_position,
     make_world,
+    planned,
 )
 
-NOW = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
 CASES = [
     case
     for path in sorted((RULES_FOLDER / "tests").glob("*.yaml"))
     for case in parse_cases(path.read_text(encoding="utf-8"), file=f"rules/tests/{path.name}")
 ]
-
-
-def planned(world: World, scope: Scope | None = None, history: History | None = None) -> Plan:
-    """The plan of a world."""
-    context = Context(
-        now=NOW,
-        read_at=NOW,
-        tool="reconciler 0.1.0",
-        target="contacts",
-        workspace="abc123",
-        intercom_version="2.16",
-        history=history or History(),
-    )
-    return make_plan(world, scope or Scope(), context)
 
 
 def check_that_groups_decide_alike(plan: Plan, rules: Rules) -> None:

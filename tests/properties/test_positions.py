@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from reconciler.core.actions import Outcome
-from reconciler.core.limits import Accepted
+from reconciler.core.guards import Accepted
 from reconciler.core.model import SourceData, silent
 from reconciler.core.outcome import RunOutcome, count
 from reconciler.core.plan import Plan

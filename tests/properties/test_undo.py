@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from reconciler import controller
 from reconciler.core.actions import Outcome
-from reconciler.core.limits import Accepted
+from reconciler.core.guards import Accepted
 from reconciler.core.plan import Plan
 from reconciler.runs.store import PlanStore
 from tests.properties.night import Desk, open_desk

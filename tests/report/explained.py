@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import msgspec
 
 from reconciler.core.actions import Outcome
-from reconciler.core.history import History
+from reconciler.core.history import NO_HISTORY, History
 from reconciler.core.outcome import RunOutcome, count
 from reconciler.core.plan import Plan, decode, digest_of, encode
-from reconciler.core.planner import Context, Scope, make_plan
+from reconciler.core.planner import Scope
 from reconciler.core.rules import ClassLimit
 from reconciler.core.world import World
+from tests.support import builders
 from tests.support.builders import default_rules, make_contact, make_member, make_position, make_world
 
-NOW = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
 UUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 
 ANN = make_member("1001", first_name="Ann", last_name="Lee", email="ann@example.org", phone="(617) 555-0123")
@@ -36,18 +35,9 @@ class Explained:
     run: RunOutcome | None = None
 
 
-def planned(world: World, scope: Scope | None = None, history: History | None = None) -> Plan:
+def planned(world: World, scope: Scope | None = None, history: History = NO_HISTORY) -> Plan:
     """The plan of a world, as it comes back from its file."""
-    context = Context(
-        now=NOW,
-        read_at=NOW,
-        tool="reconciler 0.1.0",
-        target="contacts",
-        workspace="abc123",
-        intercom_version="2.16",
-        history=history or History(),
-    )
-    return decode(encode(make_plan(world, scope or Scope(), context)), where="memory")
+    return decode(encode(builders.planned(world, scope, history)), where="memory")
 
 
 def create() -> Explained:

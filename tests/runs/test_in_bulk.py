@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import msgspec
 import pytest
 
@@ -18,14 +17,13 @@ from reconciler.core.actions import Outcome
 from reconciler.core.plan import Plan
 from reconciler.runs.apply import apply_plan
 from reconciler.runs.caution import Caution
-from reconciler.simulator import Call, Fault, Simulator, build_app
-from reconciler.targets.intercom import IntercomTarget
+from reconciler.simulator import Call, Fault, Simulator
 from tests.report.plans import make_action, make_plan
 from tests.runs.crashes import Death, Scene, session
 from tests.runs.test_apply import FakeWriter
 from tests.runs.test_canary import run_of
 from tests.runs.test_durable import sqlite
-from tests.targets.support import START, TOKEN, clock, run
+from tests.targets.support import START, run, target_over
 from tests.targets.test_bulk import BULK, EVERYBODY, MANY, OWNED, world
 
 IN_BULK = Caution(canary=(10,), in_bulk=True)
@@ -53,14 +51,7 @@ def apply(simulator: Simulator, plan: Plan, stop: Callable[[], str | None] = lam
     """Carry it out in one piece, in virtual time."""
 
     async def main() -> tuple[Outcome, ...]:
-        async with IntercomTarget(
-            token=TOKEN,
-            base_url="http://intercom.test",
-            owned=OWNED,
-            transport=httpx.ASGITransport(app=build_app(simulator)),
-            clock=clock,
-            random=lambda: 0.5,
-        ) as target:
+        async with target_over(simulator, owned=OWNED) as target:
             return await apply_plan(
                 plan,
                 target,

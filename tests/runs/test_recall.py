@@ -11,7 +11,7 @@ import pytest
 from reconciler import controller
 from reconciler.core import sealed
 from reconciler.core.actions import Because, Outcome
-from reconciler.core.limits import Accepted
+from reconciler.core.guards import Accepted
 from reconciler.core.plan import Plan
 from reconciler.errors import PlanUnreadable
 from reconciler.runs.store import PlanStore

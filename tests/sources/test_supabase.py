@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.limits import Accepted, refusals
+from reconciler.core.guards import Accepted, judge
 from reconciler.core.model import SourceData
 from reconciler.core.rules import Limits, Sources
 from reconciler.errors import RulesError, SourceIncomplete, SourceShapeError
@@ -169,7 +169,7 @@ def test_exactly_one_page_is_still_suspect(postgres_shared_url: str, case: Full)
     with project(postgres_shared_url, members, max_rows=case.max_rows) as supabase:
         data = supabase.read()
     assert data.page_size == case.page_size
-    assert bool(refusals(data, last_good=None, limits=Limits(), accepted=Accepted())) == case.refused
+    assert bool(judge(data, last_good=None, limits=Limits(), accepted=Accepted()).refused) == case.refused
 
 
 # rows that move

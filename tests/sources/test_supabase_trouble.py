@@ -12,7 +12,7 @@ from itertools import count
 import httpx
 import pytest
 
-from reconciler.core.limits import Accepted, refusals
+from reconciler.core.guards import Accepted, judge
 from reconciler.core.rules import Limits
 from reconciler.errors import SettingsError, SourceError, SourceIncomplete, SourceUnreachable
 from reconciler.sources.supabase import open_supabase
@@ -192,7 +192,7 @@ def test_empty_tables_are_left_to_the_guard_when_a_service_key_says_so(postgres_
     with project(postgres_shared_url) as supabase:
         data = supabase.read()
     assert (data.members, data.positions) == ((), ())
-    assert refusals(data, last_good=None, limits=Limits(), accepted=Accepted())
+    assert judge(data, last_good=None, limits=Limits(), accepted=Accepted()).refused
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from reconciler.core.history import NO_HISTORY, History
 from reconciler.core.model import Contact, Member, Position, SourceData
-from reconciler.core.planner import Scope, decide
+from reconciler.core.plan import Plan
+from reconciler.core.planner import Context, Scope, decide, make_plan
 from reconciler.core.rules import Rules
 from reconciler.core.rules_loader import parse_rules
 from reconciler.core.snapshot import index
 from reconciler.core.world import World, build_world
+
+NOW = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
+"""When the plans of tests are made."""
 
 RULES_FOLDER = Path(__file__).parents[2] / "rules"
 
@@ -75,3 +81,17 @@ def make_world(
 
 
 __all__ = ["Scope", "decide", "default_rules", "make_contact", "make_member", "make_position", "make_world"]
+
+
+def planned(world: World, scope: Scope | None = None, history: History = NO_HISTORY) -> Plan:
+    """The plan of a world."""
+    context = Context(
+        now=NOW,
+        read_at=NOW,
+        tool="reconciler 0.1.0",
+        target="contacts",
+        workspace="abc123",
+        intercom_version="2.16",
+        history=history,
+    )
+    return make_plan(world, scope or Scope(), context)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from reconciler.core.assembly import Context, Scope
-from reconciler.core.limits import Accepted, LastGood
+from reconciler.core.guards import Accepted, LastGood
 from reconciler.core.model import Member, Position, PositionRow, SourceData
 from reconciler.core.plan import Plan
 from reconciler.core.positions import make_plan

@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 
 from reconciler.core.actions import Action, Outcome
-from reconciler.core.limits import Accepted
+from reconciler.core.guards import Accepted
 from reconciler.core.model import PositionRow, SourceData, silent
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import httpx
 import msgspec
 import pytest
 
 from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import MAX_TEXT
 from reconciler.errors import Refused, TargetError
-from reconciler.simulator import Call, Fault, Options, Simulator
+from reconciler.simulator import Call, Fault, Options, Simulator, build_app
 from reconciler.targets.intercom import IntercomTarget
-from reconciler.targets.intercom.attributes import AttributeProblem, check_attributes
+from reconciler.targets.intercom.attributes import AttributeProblem, check_attributes, create_missing
 from reconciler.targets.intercom.execute import execute
 from reconciler.targets.intercom.wire import Unsendable, to_body
 from tests.targets.support import TOKEN, Intercom, answer, client_of, clock, contact, run, target_over
@@ -90,7 +91,7 @@ def test_what_is_known_to_be_wrong_holds_what_writes_it() -> None:
     attribute_of(simulator, "region", archived=True)
 
     async def main(target: IntercomTarget) -> tuple[tuple[str, ...], Outcome, Outcome]:
-        missing = await target.attributes_missing()
+        missing = tuple(problem.name for problem in await target.check_attributes())
         return missing, await target.execute(REGION, reread=True), await target.execute(NAME, reread=False)
 
     missing, held, done = with_target(simulator, main)
@@ -105,7 +106,7 @@ def test_an_attribute_that_goes_away_in_the_middle_of_a_run_holds_the_rest() -> 
     simulator = world(SIZE)
 
     async def main(target: IntercomTarget) -> list[Outcome]:
-        assert await target.attributes_missing() == ()
+        assert await target.check_attributes() == ()
         first = await target.execute(REGION, reread=False)
         attribute_of(simulator, "region", archived=True)
         return [first, *[await target.execute(REGION, reread=False) for _ in range(3)]]
@@ -131,15 +132,23 @@ def _down(call: Call, phase: str) -> Fault | None:
     return Fault.ERROR_BEFORE if call.path == "/data_attributes" and phase == "before" else None
 
 
+def create(simulator: Simulator) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is created of our attributes, and what is wrong with them after it."""
+
+    async def main() -> tuple[tuple[str, ...], tuple[str, ...]]:
+        async with client_of(httpx.ASGITransport(app=build_app(simulator))) as client:
+            created = await create_missing(client, await check_attributes(client, OWNED))
+            return created, tuple(problem.name for problem in await check_attributes(client, OWNED))
+
+    return run(main)
+
+
 def test_the_missing_ones_are_created_as_text_and_only_those() -> None:
     """What a person archived or retyped is that person's decision."""
     simulator = world()
     attribute_of(simulator, "region", archived=True)
 
-    async def main(target: IntercomTarget) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return await target.create_missing(), await target.attributes_missing()
-
-    assert with_target(simulator, main) == (("shoe_size",), ("region",))
+    assert create(simulator) == (("shoe_size",), ("region",))
     assert simulator.world.attributes_by_name["shoe_size"].data_type == "string"
 
 
@@ -147,7 +156,7 @@ def test_a_name_that_companies_have_cannot_be_created() -> None:
     """Contacts and companies share one space of names; Intercom says so."""
     simulator = world(SIZE | {"model": "company"})
     with pytest.raises(Refused, match="400 parameter_invalid"):
-        with_target(simulator, lambda target: target.create_missing())
+        create(simulator)
 
 
 # values

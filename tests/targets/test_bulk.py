@@ -16,7 +16,7 @@ from reconciler.errors import Unauthorized
 from reconciler.simulator import Call, Fault, Options, Simulator, build_app
 from reconciler.targets.intercom import IntercomTarget, Patience
 from reconciler.targets.intercom.bulk import POLLS, costs_less, is_plain
-from tests.targets.support import START, TOKEN, clock, run
+from tests.targets.support import START, TOKEN, clock, run, target_over
 
 Hook = Callable[[Call, str], Fault | None]
 
@@ -65,15 +65,7 @@ def apply(
     simulator.hook = hook
 
     async def main() -> tuple[Outcome, ...]:
-        async with IntercomTarget(
-            token=TOKEN,
-            base_url="http://intercom.test",
-            owned=OWNED,
-            transport=httpx.ASGITransport(app=build_app(simulator)),
-            clock=clock,
-            random=lambda: 0.5,
-            patience=Patience(attempts=3),
-        ) as target:
+        async with target_over(simulator, owned=OWNED, patience=Patience(attempts=3)) as target:
             return await target.execute_bulk(actions, reread=reread)
 
     return run(main)
@@ -146,13 +138,7 @@ def test_a_caller_who_knows_how_many_contacts_there_are_saves_a_call() -> None:
     simulator = world()
 
     async def main() -> tuple[Outcome, ...]:
-        async with IntercomTarget(
-            token=TOKEN,
-            base_url="http://intercom.test",
-            owned=OWNED,
-            transport=httpx.ASGITransport(app=build_app(simulator)),
-            clock=clock,
-        ) as target:
+        async with target_over(simulator, owned=OWNED) as target:
             return await target.execute_bulk(EVERYBODY[:200], reread=False, contacts=50_000)
 
     assert {outcome.outcome for outcome in run(main)} == {"done"}
@@ -312,14 +298,8 @@ def test_attributes_known_to_be_wrong_are_held_here_too() -> None:
     wrong = move(0, id="s0", set={"custom_attributes.shoe_size": "43"})
 
     async def main() -> tuple[Outcome, ...]:
-        async with IntercomTarget(
-            token=TOKEN,
-            base_url="http://intercom.test",
-            owned=OWNED,
-            transport=httpx.ASGITransport(app=build_app(simulator)),
-            clock=clock,
-        ) as target:
-            await target.attributes_missing()
+        async with target_over(simulator, owned=OWNED) as target:
+            await target.check_attributes()
             return await target.execute_bulk([wrong, *EVERYBODY], reread=False)
 
     outcomes = run(main)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from reconciler.core.actions import Outcome
-from reconciler.core.limits import Accepted
+from reconciler.core.guards import Accepted
 from reconciler.core.outcome import RunOutcome, count
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Limits

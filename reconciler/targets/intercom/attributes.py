@@ -18,6 +18,7 @@ import msgspec
 from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import ATTRIBUTE_PREFIX
 from reconciler.errors import TargetError
+from reconciler.targets.intercom.account import Account
 from reconciler.targets.intercom.client import IntercomClient
 from reconciler.targets.intercom.wire import DataAttribute
 
@@ -107,14 +108,7 @@ class AttributeGate:
         problem = self._in_the_way(action)
         if problem is None:
             return None
-        return Outcome(
-            action=action.id,
-            do=action.do,
-            outcome="held",
-            contact=action.contact,
-            member=action.member,
-            says=str(problem),
-        )
+        return Account(action=action, contact=action.contact).close("held", str(problem))
 
     async def explain(self, action: Action, outcome: Outcome) -> Outcome:
         """Look at the attributes again where Intercom refused a value: held where they are the reason, else as it was.

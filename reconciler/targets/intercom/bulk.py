@@ -22,7 +22,7 @@ from typing import Protocol
 import msgspec
 
 from reconciler.core.actions import Action, Outcome
-from reconciler.core.model import ATTRIBUTE_PREFIX
+from reconciler.core.model import ATTRIBUTE_PREFIX, silent
 from reconciler.errors import Refused, ScopeMissing, TargetError, Unauthorized, Unreachable
 from reconciler.targets.intercom import wire
 from reconciler.targets.intercom.account import Account
@@ -208,7 +208,7 @@ class _Bulk:
 
     async def _contacts(self) -> dict[str, wire.WireContact]:
         """As listed in one pass. Who is missing in it, as the list moved meanwhile, is read alone."""
-        return (await read_once(self._client.list_contacts, what="contacts", progress=_silent)).items
+        return (await read_once(self._client.list_contacts, what="contacts", progress=silent)).items
 
     async def alone(self, action: Action, load: _Load | None, *, reread: bool) -> Outcome:
         """One action by itself; load: the one that it was in before."""
@@ -292,7 +292,3 @@ def _after(load: _Load, action: Action, outcome: Outcome) -> Outcome:
         calls=(*load.calls, *outcome.calls),
         sent=outcome.sent or (dict(action.set) if load.sent else {}),
     )
-
-
-def _silent(what: str, done: int, total: int | None) -> None:
-    """Whoever waits for outcomes is told of those."""

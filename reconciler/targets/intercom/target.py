@@ -15,7 +15,7 @@ import httpx
 
 from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Progress, Workspace
-from reconciler.targets.intercom.attributes import AttributeGate, AttributeProblem, create_missing
+from reconciler.targets.intercom.attributes import AttributeGate, AttributeProblem
 from reconciler.targets.intercom.bulk import execute_bulk
 from reconciler.targets.intercom.client import MAX_IN_FLIGHT, IntercomClient
 from reconciler.targets.intercom.conversations import take_tag_off, write_note
@@ -74,10 +74,6 @@ class IntercomReader:
     async def check_attributes(self) -> tuple[AttributeProblem, ...]:
         """What is wrong with our attributes, by name. From then on, this object holds the actions that write them."""
         return await self._attributes.check()
-
-    async def attributes_missing(self) -> tuple[str, ...]:
-        """The names of our attributes that cannot be written, in order; as `check_attributes`."""
-        return tuple(problem.name for problem in await self.check_attributes())
 
 
 class IntercomTarget(IntercomReader):
@@ -183,12 +179,6 @@ class IntercomTarget(IntercomReader):
         )
         outcomes = held | {outcome.action: outcome for outcome in ended}
         return tuple(outcomes[action.id] for action in actions)
-
-    async def create_missing(self) -> tuple[str, ...]:
-        """Create those of our attributes that are missing; their names. Raises TargetError."""
-        created = await create_missing(self._client, await self.check_attributes())
-        await self.check_attributes()
-        return created
 
     async def conversation(self, conversation_id: str) -> OneConversation:
         """A conversation with its tags, attributes and parts. Raises NotFound, and TargetError as everywhere."""

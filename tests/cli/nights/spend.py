@@ -13,7 +13,7 @@ import yaml
 
 from reconciler import controller
 from reconciler.controller import PlanRequest
-from reconciler.core.limits import Accepted
+from reconciler.core.guards import Accepted
 from reconciler.core.model import Contact, Member
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules
