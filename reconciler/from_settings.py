@@ -17,7 +17,7 @@ from reconciler.core import signed_link
 from reconciler.core.model import ATTRIBUTE_PREFIX, Target
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules
-from reconciler.core.rules_loader import parse_mappings_json, parse_rules, with_mappings
+from reconciler.core.rules.loader import parse_mappings_json, parse_rules, with_mappings
 from reconciler.errors import Problem, RulesError
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore

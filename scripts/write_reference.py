@@ -23,8 +23,8 @@ from reconciler.core import actions, approval, link, model, plan, rules, seen
 from reconciler.core import outcome as outcome_file
 from reconciler.core.findings import RULE_IDS
 from reconciler.core.positions import RULES as POSITION_RULES
-from reconciler.core.rules_checks import COLUMNS, OPTIONAL_COLUMNS
-from reconciler.core.rules_schema import schemas
+from reconciler.core.rules.checks import COLUMNS, OPTIONAL_COLUMNS
+from reconciler.core.rules.schema import schemas
 from reconciler.errors import ExitCode
 from reconciler.from_settings import read_rules
 from reconciler.settings import SETTINGS
@@ -171,7 +171,7 @@ def _in_yaml(value: Any) -> str:
 
 
 def _docs_of_rule_file(title: str, path: str) -> dict[str, str]:
-    """What core/rules.py says of the entries of one Struct, by the words of the file."""
+    """What core/rules/ says of the entries of one Struct, by the words of the file."""
     struct = getattr(rules, title, None) if title else None
     if struct is None:
         return dict.fromkeys(COLUMN_NAMES, "Name of the column.") if path.endswith(".columns") else {}

@@ -9,8 +9,8 @@ from reconciler import controller, from_settings
 from reconciler.cli import terminal
 from reconciler.cli.plan import decided
 from reconciler.core.explain import explain
-from reconciler.core.explain_plan import Subject, subject_of
-from reconciler.core.explanation import Explanation
+from reconciler.core.explain.explanation import Explanation
+from reconciler.core.explain.from_plan import Subject, subject_of
 from reconciler.core.plan import Plan
 from reconciler.errors import PlanError
 from reconciler.runs.store import PlanStore

@@ -9,7 +9,7 @@ import click
 
 from reconciler import from_settings
 from reconciler.core.cases import parse_cases, run_case
-from reconciler.core.rules_schema import schemas
+from reconciler.core.rules.schema import schemas
 from reconciler.errors import ExitCode, Problem, RulesError
 from reconciler.settings import settings_here
 

@@ -12,8 +12,8 @@ from reconciler.core.actions import Do, Undo
 from reconciler.core.findings import RULE_IDS
 from reconciler.core.model import ATTRIBUTE_PREFIX, Scalar, Severity
 from reconciler.core.rules import FieldRule, Findings, Identifier, RuleFile, Who
-from reconciler.core.rules_checks import STANDARD_FIELDS
-from reconciler.core.rules_shape import Place, suggest
+from reconciler.core.rules.checks import STANDARD_FIELDS
+from reconciler.core.rules.shape import Place, suggest
 
 VERBS: tuple[Do, ...] = ("create", "update", "promote", "merge", "archive")
 DATES = ("created_at", "last_seen_at")

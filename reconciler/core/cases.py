@@ -44,10 +44,10 @@ from reconciler.core.phones import parse_phone
 from reconciler.core.planner import Scope, archive_candidates, decide
 from reconciler.core.poison import Reason
 from reconciler.core.rules import Findings, Rules
-from reconciler.core.rules_checks import CHECKS
-from reconciler.core.rules_shape import Place, fits, type_info
+from reconciler.core.rules.checks import CHECKS
+from reconciler.core.rules.shape import Place, fits, type_info
+from reconciler.core.rules.strict_yaml import Node, parse, plain, resolve
 from reconciler.core.snapshot import index
-from reconciler.core.strict_yaml import Node, parse, plain, resolve
 from reconciler.core.text import clean
 from reconciler.core.world import World, build_world
 from reconciler.errors import Problem, RulesError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import UnsetType
 
-from reconciler.core.explanation import ContactStory, Deed, Explanation, FieldStory, Flip, Reason, Witness
-from reconciler.core.rule_lines import RuleLine
+from reconciler.core.explain.explanation import ContactStory, Deed, Explanation, FieldStory, Flip, Reason, Witness
+from reconciler.core.rules.lines import RuleLine
 from reconciler.report import facts
 from reconciler.report.page import Page
 

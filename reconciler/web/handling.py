@@ -18,7 +18,7 @@ from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import Contact, Workspace
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules
-from reconciler.core.rules_loader import with_mappings
+from reconciler.core.rules.loader import with_mappings
 from reconciler.core.whom import Whom, named_by
 from reconciler.core.world import World
 from reconciler.errors import NotFound, Paused, StateError, TargetError

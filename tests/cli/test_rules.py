@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
-from reconciler.core.rules_schema import schemas
+from reconciler.core.rules.schema import schemas
 from reconciler.errors import ExitCode
 from tests.cli.support import REPOSITORY, Place
 

@@ -9,16 +9,16 @@ from typing import TypeAlias
 import msgspec
 import pytest
 
-from reconciler.core.again import Setting, rules_of, setting_of
 from reconciler.core.cases import Case, parse_cases, world_of
 from reconciler.core.explain import explain
-from reconciler.core.explain_plan import Subject, subject_of
-from reconciler.core.explanation import Explanation, Flip
-from reconciler.core.flips import FEWEST_TRIED, SIDES, shown, signature
+from reconciler.core.explain.again import Setting, rules_of, setting_of
+from reconciler.core.explain.explanation import Explanation, Flip
+from reconciler.core.explain.flips import FEWEST_TRIED, SIDES, shown, signature
+from reconciler.core.explain.from_plan import Subject, subject_of
 from reconciler.core.plan import Plan
 from reconciler.core.planner import Scope
-from reconciler.core.rule_lines import RuleBook, RuleLine
-from reconciler.core.rules_loader import parse_rules
+from reconciler.core.rules.lines import RuleBook, RuleLine
+from reconciler.core.rules.loader import parse_rules
 from tests.report.explained import ANN, BEN, KINDS, held, planned
 from tests.support.builders import RULES_FOLDER, default_rules, make_contact, make_member, make_position, make_world
 

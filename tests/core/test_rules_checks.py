@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.ceilings import CEILINGS, REQUIRED
-from reconciler.core.rules_loader import FILES, parse_rules
+from reconciler.core.rules.loader import FILES, parse_rules
 from reconciler.errors import RulesError
 
 RULES = Path(__file__).parents[2] / "rules"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from reconciler.core.rules import Findings, Limits, Rules, SourceGuards
-from reconciler.core.rules_loader import FILES, OPTIONAL, parse_mappings_json, parse_rules, with_mappings
-from reconciler.core.strict_yaml import Node, parse
+from reconciler.core.rules.loader import FILES, OPTIONAL, parse_mappings_json, parse_rules, with_mappings
+from reconciler.core.rules.strict_yaml import Node, parse
 from reconciler.errors import Problem, RulesError
 
 RULES = Path(__file__).parents[2] / "rules"

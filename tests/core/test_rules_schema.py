@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from reconciler.core.rules_loader import FILES, parse_rules
-from reconciler.core.rules_schema import DIALECT, schemas
-from reconciler.core.strict_yaml import parse, plain
+from reconciler.core.rules.loader import FILES, parse_rules
+from reconciler.core.rules.schema import DIALECT, schemas
+from reconciler.core.rules.strict_yaml import parse, plain
 from reconciler.errors import RulesError
 
 RULES = Path(__file__).parents[2] / "rules"

@@ -6,7 +6,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.strict_yaml import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS, Node, parse, plain
+from reconciler.core.rules.strict_yaml import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS, Node, parse, plain
 
 VALUES: list[tuple[str, Any, str]] = [
     ("NO", "NO", "YAML 1.1: False"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from reconciler.core.again import rules_of, setting_of
 from reconciler.core.cases import Case, parse_cases, world_of
+from reconciler.core.explain.again import rules_of, setting_of
 from reconciler.core.history import History
 from reconciler.core.model import MAX_TEXT
 from reconciler.core.plan import Plan, decode, encode

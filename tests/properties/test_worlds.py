@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from reconciler.controller import PlanRequest
-from reconciler.core.again import setting_of
+from reconciler.core.explain.again import setting_of
 from reconciler.core.plan import Plan, digest_of, encode
 from reconciler.core.rules import Limits
 from reconciler.core.text import fold_email

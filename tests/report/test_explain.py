@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
 from reconciler.core.explain import explain
-from reconciler.core.explain_plan import subject_of
-from reconciler.core.explanation import Explanation
+from reconciler.core.explain.explanation import Explanation
+from reconciler.core.explain.from_plan import subject_of
 from reconciler.report.explain import explanation_text
 from tests.report.explained import KINDS, Explained, archive, update
 from tests.report.plans import HOSTILE, every_kind

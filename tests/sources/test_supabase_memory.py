@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 CHILD = """
 import gc, resource, sys
 from reconciler.core.model import silent
-from reconciler.core.rules_loader import parse_rules
+from reconciler.core.rules.loader import parse_rules
 from reconciler.sources.supabase import open_supabase
 from pathlib import Path
 

@@ -11,7 +11,7 @@ from reconciler.core.model import Contact, Member, Position, SourceData
 from reconciler.core.plan import Plan
 from reconciler.core.planner import Context, Scope, decide, make_plan
 from reconciler.core.rules import Rules
-from reconciler.core.rules_loader import parse_rules
+from reconciler.core.rules.loader import parse_rules
 from reconciler.core.snapshot import index
 from reconciler.core.world import World, build_world
 

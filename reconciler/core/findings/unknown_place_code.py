@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from reconciler.core.findings.unknown_position_code import rulings_by_code
 from reconciler.core.model import Member, Oddity
-from reconciler.core.rules_shape import nearest
+from reconciler.core.rules.shape import nearest
 from reconciler.core.world import Ruling, World
 
 RULE = "unknown-place-code"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from reconciler.core.rules_shape import Key, Place
-from reconciler.core.strict_yaml import Node, parse
+from reconciler.core.rules.shape import Key, Place
+from reconciler.core.rules.strict_yaml import Node, parse
 
 _COMMENT = re.compile(r"(?:^|\s)#")
 

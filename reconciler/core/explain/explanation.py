@@ -8,7 +8,7 @@ import msgspec
 
 from reconciler.core.actions import Do, Verdict
 from reconciler.core.model import Evidence, Scalar
-from reconciler.core.rule_lines import RuleLine
+from reconciler.core.rules.lines import RuleLine
 
 FieldEnd: TypeAlias = Literal["sent", "same", "left", "not sent"]
 """`sent`: in the action · `same`: the contact has it already · `left`: the member has no value to put there ·

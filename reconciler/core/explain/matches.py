@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from reconciler.core.desired import phone_region
 from reconciler.core.diff import as_text, is_uuid
-from reconciler.core.explanation import ContactStory, Standing, Witness
+from reconciler.core.explain.explanation import ContactStory, Standing, Witness
 from reconciler.core.findings.archive_duplicates import choose, tells_apart
 from reconciler.core.match import Match, agrees
 from reconciler.core.model import Contact, Member, Scalar
-from reconciler.core.rule_lines import RuleBook
 from reconciler.core.rules import Identifier
+from reconciler.core.rules.lines import RuleBook
 from reconciler.core.world import World
 
 CONFIRMERS = ("name", "email", "phone")

@@ -1,4 +1,4 @@
-"""What the types of `core/rules.py` cannot say about the rule files, check by check.
+"""What the types of `core/rules/` cannot say about the rule files, check by check.
 
 A check is called with a value that has its shape already, and the place where it stands; it reports and goes on.
 A new check is a function here and an entry in `CHECKS` or `MAP_CHECKS`.
@@ -33,8 +33,8 @@ from reconciler.core.rules import (
     Table,
     Who,
 )
-from reconciler.core.rules_shape import Check, Place, nearest, show_path, suggest
-from reconciler.core.strict_yaml import Node
+from reconciler.core.rules.shape import Check, Place, nearest, show_path, suggest
+from reconciler.core.rules.strict_yaml import Node
 
 STANDARD_FIELDS = ("external_id", "role", "email", "name", "phone")
 """The fields of a contact that may be owned, besides custom attributes."""

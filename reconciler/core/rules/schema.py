@@ -14,8 +14,8 @@ import msgspec
 
 from reconciler.core.ceilings import CEILINGS, REQUIRED
 from reconciler.core.model import ATTRIBUTE_PREFIX
-from reconciler.core.rules_checks import COLUMNS, MAX_ATTRIBUTE_NAME, OPTIONAL_COLUMNS, SQL_NAME, STANDARD_FIELDS
-from reconciler.core.rules_loader import FILES
+from reconciler.core.rules.checks import COLUMNS, MAX_ATTRIBUTE_NAME, OPTIONAL_COLUMNS, SQL_NAME, STANDARD_FIELDS
+from reconciler.core.rules.loader import FILES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

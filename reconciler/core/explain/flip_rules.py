@@ -1,4 +1,4 @@
-"""Single changes of the rule files, for `core/flips.py` to try: one entry each, as a person would edit it."""
+"""Single changes of the rule files, for `core/explain/flips.py` to try: one entry each, as a person would edit it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from reconciler.core.again import Setting
+from reconciler.core.explain.again import Setting
+from reconciler.core.explain.trial import Trial
 from reconciler.core.model import Member
-from reconciler.core.rule_lines import RuleBook, RuleLine
 from reconciler.core.rules import Findings
-from reconciler.core.trial import Trial
+from reconciler.core.rules.lines import RuleBook, RuleLine
 
 
 def changes_of_rules(setting: Setting, book: RuleBook, rows: tuple[Member, ...]) -> Iterator[Trial]:

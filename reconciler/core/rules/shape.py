@@ -2,7 +2,7 @@
 
 `msgspec.convert` stops at its first error and knows no lines. This walk uses the same type information
 (`msgspec.inspect`), goes on after an error, and names line, path, what was found, what is wanted and the nearest valid
-name. It knows the kinds of types that `core/rules.py` uses, and raises TypeError for any other.
+name. It knows the kinds of types that `core/rules/` uses, and raises TypeError for any other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import inspect as types
 
-from reconciler.core.strict_yaml import Node, plain
+from reconciler.core.rules.strict_yaml import Node, plain
 from reconciler.errors import Problem
 
 Key: TypeAlias = str | int

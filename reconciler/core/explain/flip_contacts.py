@@ -1,4 +1,4 @@
-"""Single changes of contacts, of what a person decided about them, and of their past, for `core/flips.py` to try."""
+"""Single changes of contacts, of decisions about them, and of their past, for `core/explain/flips.py` to try."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from reconciler.core.again import Setting
+from reconciler.core.explain.again import Setting
+from reconciler.core.explain.trial import Trial
 from reconciler.core.model import Contact, Member, Scalar
-from reconciler.core.trial import Trial
 from reconciler.core.world import with_fields
 
 MOST_MAPPED = 3

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import msgspec
 
 from reconciler.core.actions import Action, Outcome
-from reconciler.core.explanation import Deed, Explanation, Reason
+from reconciler.core.explain.explanation import Deed, Explanation, Reason
 from reconciler.core.model import Finding
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
-from reconciler.core.rule_lines import RuleBook
+from reconciler.core.rules.lines import RuleBook
 
 
 class Subject(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Single changes of the source, for `core/flips.py` to try."""
+"""Single changes of the source, for `core/explain/flips.py` to try."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from reconciler.core.again import Setting
+from reconciler.core.explain.again import Setting
+from reconciler.core.explain.trial import Trial
 from reconciler.core.model import Contact, Member
-from reconciler.core.trial import Trial
 
 _COMPARED = (
     ("email", "email"),

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from reconciler.core.actions import Action
 from reconciler.core.desired import MEMBER_ATTRIBUTE, phone_region
 from reconciler.core.diff import same
-from reconciler.core.explanation import Column, FieldEnd, FieldStory, Row, Step
+from reconciler.core.explain.explanation import Column, FieldEnd, FieldStory, Row, Step
 from reconciler.core.model import Contact, Member, Position, Scalar
 from reconciler.core.phones import parse_phone
-from reconciler.core.rule_lines import RuleBook
 from reconciler.core.rules import FieldRule, Rules, Table
+from reconciler.core.rules.lines import RuleBook
 from reconciler.core.world import World, columns_of
 
 

@@ -11,7 +11,7 @@ from reconciler.core.model import Contact, SourceData
 from reconciler.core.plan import Plan
 from reconciler.core.planner import Decision, Scope, decide
 from reconciler.core.rules import Findings, Rules
-from reconciler.core.rules_loader import parse_rules
+from reconciler.core.rules.loader import parse_rules
 from reconciler.core.seen import Basis, Seen
 from reconciler.core.snapshot import index
 from reconciler.core.world import World, build_world

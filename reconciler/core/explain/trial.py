@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from reconciler.core.again import Setting
-from reconciler.core.rule_lines import RuleLine
+from reconciler.core.explain.again import Setting
+from reconciler.core.rules.lines import RuleLine
 
 
 class Trial(msgspec.Struct, frozen=True):

@@ -10,15 +10,20 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TypeAlias
 
-from reconciler.core.again import Setting
-from reconciler.core.explain_match import survivor_of
-from reconciler.core.explanation import Flip, Side
-from reconciler.core.flip_contacts import changes_of_contact, changes_of_holders, changes_of_mappings, changes_of_past
-from reconciler.core.flip_rules import changes_of_rules
-from reconciler.core.flip_source import changes_of_others, changes_of_positions, changes_of_row
+from reconciler.core.explain.again import Setting
+from reconciler.core.explain.explanation import Flip, Side
+from reconciler.core.explain.flip_contacts import (
+    changes_of_contact,
+    changes_of_holders,
+    changes_of_mappings,
+    changes_of_past,
+)
+from reconciler.core.explain.flip_rules import changes_of_rules
+from reconciler.core.explain.flip_source import changes_of_others, changes_of_positions, changes_of_row
+from reconciler.core.explain.matches import survivor_of
+from reconciler.core.explain.trial import Trial
 from reconciler.core.planner import Decision
-from reconciler.core.rule_lines import RuleBook
-from reconciler.core.trial import Trial
+from reconciler.core.rules.lines import RuleBook
 
 MOST_A_SIDE = 3
 MOST_TRIED = 400

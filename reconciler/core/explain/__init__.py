@@ -12,20 +12,20 @@ from collections.abc import Iterator
 import msgspec
 
 from reconciler.core.actions import KINDS, Action
-from reconciler.core.again import rules_of, setting_of
-from reconciler.core.explain_fields import fields_of, rows_of
-from reconciler.core.explain_match import contacts_of, survivor_of
-from reconciler.core.explain_plan import Subject, reason_of, told_by
-from reconciler.core.explanation import ContactStory, Deed, Explanation, FieldStory, Flip
-from reconciler.core.flips import flips_of, signature
+from reconciler.core.explain.again import rules_of, setting_of
+from reconciler.core.explain.explanation import ContactStory, Deed, Explanation, FieldStory, Flip
+from reconciler.core.explain.fields import fields_of, rows_of
+from reconciler.core.explain.flips import flips_of, signature
+from reconciler.core.explain.from_plan import Subject, reason_of, told_by
+from reconciler.core.explain.matches import contacts_of, survivor_of
 from reconciler.core.guards import Accepted
 from reconciler.core.limits import check_limits
 from reconciler.core.model import Finding
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.core.planner import Decision
-from reconciler.core.rule_lines import RuleBook
 from reconciler.core.rules import Limits
+from reconciler.core.rules.lines import RuleBook
 from reconciler.core.seen import Seen
 from reconciler.core.world import World
 from reconciler.errors import RulesError

@@ -16,9 +16,9 @@ import msgspec
 from msgspec import Meta
 
 from reconciler.core.rules import Contacts, Findings, Limits, Matching, RuleFile, Rules, Sources
-from reconciler.core.rules_checks import CHECKS, MAP_CHECKS, MAX_NAME, is_id, member_type_key
-from reconciler.core.rules_shape import Place, fits, suggest, type_info
-from reconciler.core.strict_yaml import Node, parse, plain
+from reconciler.core.rules.checks import CHECKS, MAP_CHECKS, MAX_NAME, is_id, member_type_key
+from reconciler.core.rules.shape import Place, fits, suggest, type_info
+from reconciler.core.rules.strict_yaml import Node, parse, plain
 from reconciler.errors import Problem, RulesError
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
