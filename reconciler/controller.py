@@ -28,7 +28,7 @@ from reconciler.core.plan import Plan, digest_of, encode, is_erased
 from reconciler.core.planner import Context, Scope, archive_candidates, make_plan, timestamp, with_rules_only
 from reconciler.core.rules import Rules
 from reconciler.core.snapshot import index
-from reconciler.core.undo import takes_back, undo_plan
+from reconciler.core.undo import undo_plan
 from reconciler.core.unknown import unknown_holders, unknown_numbers
 from reconciler.core.world import World, build_world
 from reconciler.errors import Paused, PlanRefused, UnknownMember
@@ -385,11 +385,7 @@ def recall(store: PlanStore, *, at: datetime) -> History:
 def past_runs(store: PlanStore, *, at: datetime) -> tuple[PastRun, ...]:
     """The runs whose outcomes were stored in the last days before `at`, oldest first."""
     runs = store.outcomes_since(at - REMEMBERED)
-    return tuple(PastRun(run, takes_back=_takes_back(store.plan_of(run))) for run in runs)
-
-
-def _takes_back(plan: Plan | None) -> bool:
-    return plan is not None and takes_back(plan)
+    return tuple(PastRun(run, takes_back=store.took_back(run)) for run in runs)
 
 
 def last_good(store: PlanStore, *, source: str, target: Target = "contacts") -> LastGood | None:

@@ -16,6 +16,7 @@ from reconciler.core import sealed
 from reconciler.core.actions import Action
 from reconciler.core.model import Finding, Target
 from reconciler.core.seen import Basis, Seen
+from reconciler.errors import PlanUnreadable
 
 FORMAT = "reconciler.plan/1"
 
@@ -228,6 +229,25 @@ def decode(data: bytes, *, where: str) -> Plan:
     if encode(plan) != data:
         raise sealed.changed(where=where, digest=document.digest, next_step=next_step)
     return plan
+
+
+def first_action(data: bytes) -> Action | None:
+    """The first action in the bytes of a whole plan, and nothing else of it decoded; None where it has none.
+
+    Raises PlanUnreadable where the plan is not of this format.
+    """
+    _, found, rest = data.partition(b'\n "actions": [\n')
+    if not found or not data.startswith(f'{{"format": "{FORMAT}"'.encode()):
+        raise PlanUnreadable(f"not a plan of format {FORMAT}", next_step="Make a new plan with `reconcile plan`.")
+    line, _, _ = rest.partition(b"\n")
+    if not line.startswith(b"{"):
+        return None
+    try:
+        return msgspec.json.decode(line.removesuffix(b","), type=Action)
+    except msgspec.DecodeError as error:
+        raise PlanUnreadable(
+            f"its first action is none of format {FORMAT}", next_step="Make a new plan with `reconcile plan`."
+        ) from error
 
 
 def decode_erased(record: bytes, *, where: str) -> Plan:

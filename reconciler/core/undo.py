@@ -33,7 +33,12 @@ RULE = "undo"
 
 def takes_back(plan: Plan) -> bool:
     """Whether a plan takes back another."""
-    return any(one.rule == RULE for action in plan.actions[:1] for one in action.because)
+    return any(map(undoes, plan.actions[:1]))
+
+
+def undoes(action: Action) -> bool:
+    """Whether an action is one of a plan that takes back another."""
+    return any(one.rule == RULE for one in action.because)
 
 
 def undo_plan(

@@ -23,6 +23,7 @@ from reconciler.core.approval import Approval
 from reconciler.core.ceilings import CEILINGS
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
+from reconciler.core.undo import takes_back, undoes
 from reconciler.errors import PlanError, PlanUnreadable
 from reconciler.runs import retention
 from reconciler.runs.audit import Audit, audit, look
@@ -230,10 +231,24 @@ class PlanStore:
                 found.append(run)
         return tuple(sorted(found, key=lambda run: (run.finished_at, run.plan)))
 
-    def plan_of(self, run: RunOutcome) -> Plan | None:
-        """The plan that a run carried out; None where it is not stored here, or is of another release."""
+    def took_back(self, run: RunOutcome) -> bool:
+        """Whether the plan that a run carried out takes back another. Of one that is not stored here, or is of another
+        release, nobody can say so.
+
+        Its first action tells, and no more of it is decoded: every plan asks this of all runs of a week.
+        """
         name = f"{_safe(run.plan)}.json"
-        return self._of_this_release(name, plan_file.decode) if self._place.exists(name) else None
+        if not self._place.exists(name):
+            return False
+        data = self._place.get(name)
+        if not sealed.is_whole(data):  # damaged, or a record that values were taken out of
+            plan = self._of_this_release(name, plan_file.decode)
+            return plan is not None and takes_back(plan)
+        try:
+            first = plan_file.first_action(data)
+        except PlanUnreadable:
+            return False
+        return first is not None and undoes(first)
 
     def _ids(self) -> list[str]:
         """The ids of all plans that have a record here: a plan that came as a file leaves its outcome alone."""

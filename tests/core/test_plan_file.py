@@ -14,8 +14,20 @@ from hypothesis import strategies as st
 from reconciler.core import sealed
 from reconciler.core.actions import KINDS, Action, Because
 from reconciler.core.model import Evidence, Finding
-from reconciler.core.plan import Digest, Inputs, LimitCheck, Plan, Summary, decode, digest_of, encode, schema
+from reconciler.core.plan import (
+    Digest,
+    Inputs,
+    LimitCheck,
+    Plan,
+    Summary,
+    decode,
+    digest_of,
+    encode,
+    first_action,
+    schema,
+)
 from reconciler.errors import PlanUnreadable
+from tests.report.plans import every_kind, hostile, make_plan
 from tests.support.plans import PLANS
 
 ACTION = Action(
@@ -181,3 +193,19 @@ def test_schema_fits_the_file() -> None:
     jsonschema.validate(json.loads(BYTES), rules)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(json.loads(BYTES) | {"sudo": True}, rules)
+
+
+@pytest.mark.parametrize("plan", [make_plan(), every_kind(), hostile()], ids=["no action", "every kind", "hostile"])
+def test_the_first_action_alone(plan: Plan) -> None:
+    """It is the one that decoding the whole file gives, and there is none where the plan has none."""
+    assert first_action(encode(plan)) == next(iter(decode(encode(plan), where="x").actions), None)
+
+
+WHOLE = encode(every_kind())
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", WHOLE.replace(b"plan/1", b"plan/2"), WHOLE.replace(b'"do"', b'"to"')])
+def test_the_first_action_of_another_format(data: bytes) -> None:
+    """It is not guessed at."""
+    with pytest.raises(PlanUnreadable):
+        first_action(data)

@@ -115,6 +115,28 @@ def test_an_undo_is_known_by_its_plan(store: PlanStore, rule: str, flipped: dict
     assert controller.recall(store, at=NOW).flips == (flipped if kept else {"c1": {"name": 3}})
 
 
+def test_a_damaged_plan_of_the_week_is_no_plan(store: PlanStore) -> None:
+    """Whether it took back another cannot be known, so nothing is planned on it."""
+    plan = ran(store, at=NOW - timedelta(days=2), outcomes=archived("c1"))
+    store.put_plan(plan)
+    path = Path(store.location) / f"{plan.id}.json"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(PlanUnreadable, match=plan.id):
+        controller.recall(store, at=NOW)
+
+
+def test_a_plan_that_was_erased_is_asked_like_any(store: PlanStore) -> None:
+    """What it was for stays when its values go."""
+    action = make_action(1, contact="c1", because=(Because("undo", "f-1"),))
+    plan = make_plan(action, id=f"{NOW - timedelta(days=1):%Y%m%dT%H%M%SZ}-8f3a1c5e")
+    store.put_plan(plan)
+    store.put_outcome(plan, (), started_at=NOW - timedelta(days=1), finished_at=NOW - timedelta(days=1))
+    run = store.get_outcome(plan.id)
+    assert store.took_back(run)
+    assert store.erase_old(before=NOW)
+    assert store.took_back(run)
+
+
 def test_an_undo_is_held_against_the_week_as_well(store: PlanStore) -> None:
     """Taking back creates archives contacts: after 400 of the week, those wait like any."""
     ran(store, at=NOW - timedelta(days=1), outcomes=archived(*(f"c{number}" for number in range(400))))
