@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from reconciler.errors import SettingsError, StateError
 
@@ -93,6 +94,8 @@ class StateDatabase:
     def __init__(self, url: str) -> None:
         self.url = _checked(url)
         self._engine = _engine(self.url)
+        self._closed = False
+        event.listen(self._engine, "checkin", self._on_checkin)
         self._ready = False
         self._file = Path(self.url.database or "").absolute()
         self._made: tuple[int, int] | None = None
@@ -134,8 +137,14 @@ class StateDatabase:
         return literal_column(NOW_SQL[self.url.get_backend_name()], Float)
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection; of one that a thread still works with, as soon as the thread gives it back."""
+        self._closed = True
         self._engine.dispose()
+
+    def _on_checkin(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        # `dispose` forgets the connections that are in use: given back, they would stay open until they are collected.
+        if self._closed:
+            record.close()
 
     def _make(self) -> None:
         if self.url.get_backend_name() == "sqlite" and self.url.database:
