@@ -90,7 +90,7 @@ async def plan(
         )
         # Step 2: decide. Pure: the same world gives the same plan.
         made = make_plan(world, request.scope, context)
-    store.put_plan(made)
+        store.put_plan(made)
     return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from string import Formatter
 
 import msgspec
@@ -105,12 +106,15 @@ def _phones(by_number: Mapping[str, tuple[Member, ...]], rules: Rules) -> dict[s
 def _numbers_by(
     by_number: Mapping[str, tuple[Member, ...]], key_of: Callable[[Member], str | None]
 ) -> dict[str, tuple[str, ...]]:
-    found: dict[str, dict[str, None]] = {}  # each number once and in order, also where thousands share one phone
+    found: dict[str, list[str]] = {}
     for number, rows in by_number.items():
         for member in rows:
             key = key_of(member)
-            if key is not None:
-                found.setdefault(key, {})[number] = None
+            if key is None:
+                continue
+            holders = found.setdefault(key, [])
+            if not holders or holders[-1] != number:  # the rows of one number come one after the other
+                holders.append(number)
     return {key: tuple(holders) for key, holders in found.items()}
 
 
@@ -170,15 +174,16 @@ class ContactBuilder:
         A value that is there and cannot be used is no blank: it clears nothing.
         """
         extras = _Extras(codes, phone, [])
+        oddities = extras.oddities
         fields: dict[str, str | None] = {}
         for path, make, clears in self._makers:
-            known = len(extras.oddities)
+            known = len(oddities)
             value = make(member, extras)
             if value:
                 fields[path] = value
-            elif clears and len(extras.oddities) == known:
+            elif clears and len(oddities) == known:
                 fields[path] = None
-        return DesiredContact(member, fields, tuple(extras.oddities))
+        return DesiredContact(member, fields, tuple(oddities))
 
     def reasons_against(self, member: Member, desired: DesiredContact) -> Iterable[Oddity]:
         """Why this member cannot be a contact at all, if so."""
@@ -189,6 +194,9 @@ class ContactBuilder:
                 yield Oddity("invalid", field, None, f"has no {field.replace('_', ' ')}")
         if member.email is not None and not _EMAIL.fullmatch(member.email):
             yield Oddity("invalid", "email", _shown(member.email), "has an e-mail that cannot be one")
+        text = "".join(filter(None, desired.fields.values()))
+        if len(text) <= MAX_TEXT and text.isascii() and text.isprintable():
+            return  # then so is each value, as nearly always
         for path, value in desired.fields.items():
             if value is not None and (len(value) > MAX_TEXT or (not value.isascii() and _CONTROL.search(value))):
                 yield Oddity("invalid", path, _shown(value), f"{path} is longer than {MAX_TEXT} characters or not text")
@@ -268,21 +276,27 @@ def _text(source: str | tuple[str, ...] | None, join: str) -> _Maker:
     if isinstance(source, tuple):
         attributes = [MEMBER_ATTRIBUTE[name] for name in source]
         return lambda member, _extras: join.join(filter(None, (getattr(member, name) for name in attributes))) or None
-    pieces = [(text, name and MEMBER_ATTRIBUTE[name]) for text, name, _, _ in Formatter().parse(source or "")]
-    return lambda member, _extras: _fill(member, pieces)
+    return _template(source or "")
 
 
-def _fill(member: Member, pieces: list[tuple[str, str | None]]) -> str | None:
-    """A template with its fields filled in; white space that a blank field leaves behind is dropped.
+def _template(source: str) -> _Maker:
+    """A text with member fields in braces, compiled: one text around the values for each set of fields that are given.
 
-    The values themselves stay to the letter: a NUL stands for each of them while the white space is put in order.
+    The values themselves stay to the letter; white space that a blank field leaves behind is dropped.
     """
-    values = [getattr(member, name) if name else None for _, name in pieces]
-    given = [value for value in values if value is not None]
-    if not given:
-        return None
-    frame = "".join(text + ("" if value is None else "\0") for (text, _), value in zip(pieces, values, strict=True))
-    if len(given) < sum(1 for _, name in pieces if name):
-        frame = " ".join(frame.split())
-    texts = frame.strip().split("\0")
-    return texts[0] + "".join(value + text for value, text in zip(given, texts[1:], strict=True))
+    pieces = [(text, name and MEMBER_ATTRIBUTE[name]) for text, name, _, _ in Formatter().parse(source)]
+    names = [name for _, name in pieces if name]
+
+    @cache
+    def around(*given: bool) -> str:
+        """Where `%s` stands for each value that is given."""
+        left = iter(given)
+        text = "".join(text.replace("%", "%%") + ("%s" if name and next(left) else "") for text, name in pieces)
+        return text.strip() if all(given) else " ".join(text.split())
+
+    def make(member: Member, _extras: _Extras) -> str | None:
+        values = [getattr(member, name) for name in names]
+        given = tuple(value for value in values if value is not None)
+        return around(*(value is not None for value in values)) % given if given else None
+
+    return make

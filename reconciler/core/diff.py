@@ -65,9 +65,9 @@ def changes(contact: Contact, desired: DesiredContact, *, region: str, forms_pho
     `forms_phone`: whether contacts.yaml owns the phone, in E.164.
     """
     found = tuple(
-        Change(field, contact.get(field), wanted, _speaker(field, contact, wanted, region))
+        Change(field, value, wanted, _speaker(field, contact, wanted, region))
         for field, wanted in desired.fields.items()
-        if not same(field, contact.get(field), wanted)
+        if (value := contact.get(field)) != wanted and not same(field, value, wanted)
     )
     if forms_phone and _keeps_own_phone(contact, desired):
         return (*found, *_own_phone(contact, region))

@@ -254,7 +254,7 @@ def _hidden(item: Item, key: Key) -> str:
         return item.personal
     if key is None:
         raise ValueError("values that are there have lost their key")
-    return hmac.new(key, _json(item.personal).encode(), sha256).hexdigest()
+    return hmac.digest(key, _json(item.personal).encode(), "sha256").hex()
 
 
 _json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode

@@ -7,6 +7,7 @@ contact is left to a person (design §4.3).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -103,12 +104,13 @@ class Matcher:
         ties = tuple(tie for one in self._identifiers if (tie := self._tie(contact, one)) is not None)
         if not ties:
             return Match(contact, "none", None, ())
-        claims = ties[0].numbers if len(ties) == 1 else tuple(dict.fromkeys(n for tie in ties for n in tie.numbers))
-        # A father and a son of one name may share a phone: the member number then says which of them it is.
-        agreed = tuple(number for number in claims if all(number in tie.numbers for tie in ties))
-        if len(claims) > 1 and (len(agreed) != 1 or not all(tie.confirmed for tie in ties)):
-            return _undecided(contact, ties, agreed)
-        number = agreed[0]
+        number, *others = dict.fromkeys(chain.from_iterable([tie.numbers for tie in ties]))
+        if others:
+            # A father and a son of one name may share a phone: the member number then says which of them it is.
+            agreed = tuple(one for one in (number, *others) if all(one in tie.numbers for tie in ties))
+            if len(agreed) != 1 or not all(tie.confirmed for tie in ties):
+                return _undecided(contact, ties, agreed)
+            number = agreed[0]
         if not any(tie.confirmed for tie in ties):
             why = f"{ties[0].by} points to member {number}, and nothing else about it agrees"
             return Match(contact, "conflict", None, ties, why)
@@ -139,6 +141,7 @@ class Matcher:
         return Tie(identifier.by, value, numbers, confirmed=False) if identifier.unconfirmed == "review" else None
 
     def _lookup(self, identifier: Identifier, value: Scalar) -> tuple[str, ...]:
+        """The members who have this value."""
         text = as_text(value) or ""
         match identifier.is_:
             case "member_number":
@@ -167,8 +170,9 @@ def _undecided(contact: Contact, ties: tuple[Tie, ...], agreed: tuple[str, ...])
 
 def confirms(contact: Contact, member: Member, confirm: Confirm, *, people: People, region: str) -> bool:
     """Whether something else about the contact agrees that it is this member."""
-    if any(agrees(contact, member, by, people=people, region=region) for by in confirm.any_of):
-        return True
+    for by in confirm.any_of:
+        if agrees(contact, member, by, people=people, region=region):
+            return True
     return bool(confirm.or_when_blank) and all(as_text(contact.get(field)) is None for field in confirm.or_when_blank)
 
 
@@ -179,13 +183,13 @@ def agrees(contact: Contact, member: Member, by: str, *, people: People, region:
         return False
     match by:
         case "email":
-            return member.email is not None and fold_email(value) == fold_email(member.email)
+            return member.email is not None and (value == member.email or fold_email(value) == fold_email(member.email))
         case "phone":
             known = people.phones.get(member.number)
             return known is not None and known.e164 is not None and parse_phone(value, region).e164 == known.e164
         case _:
-            names = " ".join(name for name in (member.first_name, member.last_name) if name)
-            return names != "" and fold_name(value) == fold_name(names)
+            name = member.full_name
+            return name != "" and (value == name or fold_name(value) == fold_name(name))
 
 
 def _foreign_external_id(contact: Contact, number: str) -> str | None:

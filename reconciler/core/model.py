@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -49,6 +50,11 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, 
     facility: str | None = None
     row: str = ""
     """Where it was read: table and key, in the words of rules/sources.yaml, e.g. `members/12345`."""
+
+    @property
+    def full_name(self) -> str:
+        """First and last name, as far as the row has them; `""` where it has neither."""
+        return " ".join(filter(None, (self.first_name, self.last_name)))
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, omit_defaults=True):
@@ -117,10 +123,17 @@ class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False,
 
     def get(self, field: str) -> Scalar:
         """The value of an owned field by its path, e.g. `phone` or `custom_attributes.region`."""
-        if field.startswith(ATTRIBUTE_PREFIX):
-            return self.custom_attributes.get(field[len(ATTRIBUTE_PREFIX) :])
+        attribute = _attribute(field)
+        if attribute is not None:
+            return self.custom_attributes.get(attribute)
         value: Scalar = getattr(self, field)
         return value
+
+
+@lru_cache(maxsize=256)
+def _attribute(field: str) -> str | None:
+    """The name of the custom attribute that a path leads to; None for a field of the contact itself."""
+    return field[len(ATTRIBUTE_PREFIX) :] if field.startswith(ATTRIBUTE_PREFIX) else None
 
 
 class Oddity(msgspec.Struct, frozen=True, gc=False):

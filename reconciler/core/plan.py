@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -163,8 +163,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(finding for finding in self.findings if finding.id not in mended)
 
 
-class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What comes before the actions, in file order."""
+class Heading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What comes before the actions, in file order. Each as in Plan."""
 
     format: str
     id: str
@@ -182,7 +182,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     limits: tuple[LimitCheck, ...]
 
 
-class _Document(_Header, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Document(Heading, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
     actions: tuple[Action, ...]
@@ -193,14 +193,16 @@ class _Document(_Header, frozen=True, kw_only=True, forbid_unknown_fields=True):
     digest: str
 
 
-_HEADER_FIELDS = tuple(field for field in _Header.__struct_fields__ if field != "format")
+_Head = TypeVar("_Head", Heading, Plan)
+
+_HEADING = tuple(field for field in Heading.__struct_fields__ if field != "format")
 
 
 def encode(plan: Plan) -> bytes:
     """The bytes of the plan file. The digest covers every byte before it."""
-    header = _Header(format=FORMAT, **{field: getattr(plan, field) for field in _HEADER_FIELDS})
+    head = Heading(format=FORMAT, **{field: getattr(plan, field) for field in _HEADING})
     body = (
-        sealed.header(header, on_first_line=5)
+        sealed.header(head, on_first_line=5)
         + sealed.lines("actions", plan.actions)
         + sealed.lines("findings", plan.findings)
         + b' "basis": '
@@ -223,12 +225,41 @@ def decode(data: bytes, *, where: str) -> Plan:
     """
     next_step = "Make a new plan with `reconcile plan`; a plan file is never edited by hand."
     document = sealed.open_as(_Document, data, format_=FORMAT, noun="a plan", where=where, next_step=next_step)
-    fields = {name: getattr(document, name) for name in _HEADER_FIELDS}
+    fields = {name: getattr(document, name) for name in _HEADING}
     rest = {name: getattr(document, name) for name in ("actions", "findings", "basis", "seen", "previous")}
     plan = Plan(**fields, **rest)
     if encode(plan) != data:
         raise sealed.changed(where=where, digest=document.digest, next_step=next_step)
     return plan
+
+
+def heading(data: bytes, *, where: str) -> Heading:
+    """What stands before the actions in the bytes of a whole plan, and nothing else of it decoded.
+
+    Raises PlanUnreadable where they do not end in the digest of what stands before it, or are no plan.
+    """
+    if not sealed.is_whole(data):
+        raise PlanUnreadable(
+            f"{where} was changed or cut after it was written: it does not end in its digest",
+            next_step="Restore the file from a backup.",
+        )
+    return _heading_in(data, where=where)
+
+
+def heading_erased(record: bytes, *, where: str) -> Heading:
+    """The same of a record that values were taken out of: as in `decode_erased`."""
+    return _gone(_heading_in(record, where=where))
+
+
+def _heading_in(record: bytes, *, where: str) -> Heading:
+    lines, _, _ = record.partition(b',\n "actions": [\n')
+    next_step = "Restore the file from a backup."
+    return sealed.open_as(Heading, lines + b"}", format_=FORMAT, noun="a plan", where=where, next_step=next_step)
+
+
+def _gone(plan: _Head) -> _Head:
+    """A plan without its values cannot be applied."""
+    return msgspec.structs.replace(plan, applyable=False, refused_because=(*plan.refused_because, GONE))
 
 
 def first_action(data: bytes) -> Action | None:
@@ -257,10 +288,8 @@ def decode_erased(record: bytes, *, where: str) -> Plan:
     """
     next_step = "Restore the file from a backup."
     document = sealed.open_as(_Document, record, format_=FORMAT, noun="a plan", where=where, next_step=next_step)
-    fields = {name: getattr(document, name) for name in _HEADER_FIELDS}
-    fields["applyable"] = False
-    fields["refused_because"] = (*document.refused_because, GONE)
-    return Plan(**fields, actions=document.actions, findings=document.findings, previous=document.previous)
+    fields = {name: getattr(document, name) for name in _HEADING}
+    return _gone(Plan(**fields, actions=document.actions, findings=document.findings, previous=document.previous))
 
 
 def is_erased(plan: Plan) -> bool:

@@ -12,15 +12,16 @@ from reconciler.core import outcome as outcome_file
 from reconciler.core import plan as plan_file
 from reconciler.core.approval import Approval
 from reconciler.core.outcome import RunOutcome
-from reconciler.core.plan import Plan
+from reconciler.core.plan import Heading, Plan
 from reconciler.runs.objects import MOST_BYTES, too_large, trouble
 
-Record = TypeVar("Record", Plan, RunOutcome, Approval)
+Record = TypeVar("Record", Plan, Heading, RunOutcome, Approval)
 
 OF_FILE = "Name a file that this user may read."
 
 _ERASED: Mapping[Callable[..., object], Callable[..., Any]] = {
     plan_file.decode: plan_file.decode_erased,
+    plan_file.heading: plan_file.heading_erased,
     outcome_file.decode: outcome_file.decode_erased,
     approval_file.decode: approval_file.decode,
 }

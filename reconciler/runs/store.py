@@ -22,7 +22,7 @@ from reconciler.core.actions import KINDS, Outcome
 from reconciler.core.approval import Approval
 from reconciler.core.ceilings import CEILINGS
 from reconciler.core.outcome import RunOutcome
-from reconciler.core.plan import Plan
+from reconciler.core.plan import Heading, Plan
 from reconciler.core.undo import takes_back, undoes
 from reconciler.errors import PlanError, PlanUnreadable
 from reconciler.runs import retention
@@ -199,15 +199,16 @@ class PlanStore:
         """Take one member's personal data out of all records; the names of those changed."""
         return retention.erase_member(self._place, self._ledger, member=member)
 
-    def last_good(self, *, target: str | None = None) -> Plan | None:
-        """The newest plan that might be applied and met every source guard (of this target, where one is named).
+    def last_good(self, *, target: str | None = None) -> Heading | None:
+        """What the newest plan that might be applied and met every source guard (of this target, where one is named)
+        says before its actions.
 
         What it read is what the next run's sources are measured against. Plans of another release are passed over;
         raises PlanUnreadable for one that was changed or cut.
         """
         for plan_id in reversed(self.list_ids()):
             name = f"{plan_id}.json"
-            plan = self._of_this_release(name, plan_file.decode)
+            plan = self._of_this_release(name, plan_file.heading)
             if plan is None:
                 continue
             self._check_name(name, plan.id)
@@ -338,7 +339,7 @@ def _safe(plan_id: str) -> str:
     return plan_id
 
 
-def _is_good(plan: Plan) -> bool:
+def _is_good(plan: Heading) -> bool:
     """Checks that are not of an action class are guards of the source. A plan without counts read only a part of it."""
     if plan.inputs.members.count is None:
         return False

@@ -24,6 +24,7 @@ from reconciler.core.plan import (
     digest_of,
     encode,
     first_action,
+    heading,
     schema,
 )
 from reconciler.errors import PlanUnreadable
@@ -209,3 +210,27 @@ def test_the_first_action_of_another_format(data: bytes) -> None:
     """It is not guessed at."""
     with pytest.raises(PlanUnreadable):
         first_action(data)
+
+
+@given(PLANS)
+def test_the_heading_alone(plan: Plan) -> None:
+    """What stands before the actions is what the whole plan says there."""
+    found = heading(encode(plan), where="x.json")
+    assert all(getattr(found, name) == getattr(plan, name) for name in found.__struct_fields__ if name != "format")
+
+
+def test_the_heading_of_a_changed_plan_is_refused() -> None:
+    """Not one byte of the plan may differ, also of what is not looked at."""
+    for place in range(len(BYTES)):
+        changed = bytearray(BYTES)
+        changed[place] ^= 1
+        for data in (bytes(changed), BYTES[:place]):
+            with pytest.raises(PlanUnreadable):
+                heading(data, where="x.json")
+
+
+@pytest.mark.parametrize("data", [b"{}", BYTES.replace(b"reconciler.plan/1", b"reconciler.plan/9")])
+def test_the_heading_of_what_is_no_plan_of_this_format(data: bytes) -> None:
+    """Sealed as it should be, and yet nothing that this release reads."""
+    with pytest.raises(PlanUnreadable):
+        heading(sealed.seal(data, previous=None) if data == b"{}" else resealed(data), where="x.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -81,3 +82,12 @@ def test_cleaning_changes_no_key(text: str) -> None:
     """An e-mail from the source (cleaned) and one from Intercom (as it is) meet under the same key."""
     assert fold_email(clean(text) or "") == fold_email(text)
     assert fold_name(clean(text) or "") == fold_name(text)
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_the_short_way_of_ascii_is_the_long_one(text: str) -> None:
+    """Text that needs no normal form comes out as if it had been put through one."""
+    folded = normalize("NFC", normalize("NFC", text).strip().lower())
+    assert fold_email(text) == folded
+    assert clean(text) == (normalize("NFC", text).strip() or None)
+    assert fold_name(text) == normalize("NFC", " ".join(normalize("NFD", text).casefold().split()))

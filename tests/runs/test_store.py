@@ -16,7 +16,7 @@ from reconciler.core import outcome as outcome_file
 from reconciler.core import plan as plan_file
 from reconciler.core import sealed
 from reconciler.core.actions import Outcome
-from reconciler.core.plan import LimitCheck, Plan
+from reconciler.core.plan import Heading, LimitCheck, Plan
 from reconciler.errors import PlanError, PlanUnreadable, ReconcilerError, SettingsError
 from reconciler.runs.objects import MOST_BYTES
 from reconciler.runs.store import PlanStore
@@ -44,6 +44,11 @@ DONE = (
 def plan_at(night: int, suffix: str = "8f3a1c5e", **overrides: object) -> Plan:
     """A plan of one night of November."""
     return make_plan(make_action(), id=f"202611{night:02}T023000Z-{suffix}", **overrides)
+
+
+def id_of(heading: Heading | None) -> str | None:
+    """Of the plan whose heading was found."""
+    return heading.id if heading is not None else None
 
 
 def put_outcome(store: PlanStore, plan: Plan, outcomes: tuple[Outcome, ...] = DONE) -> str:
@@ -244,7 +249,7 @@ def test_a_plan_for_a_part_is_no_measure(store: PlanStore) -> None:
     part = msgspec.structs.replace(part, inputs=msgspec.structs.replace(part.inputs, members=digest))
     store.put_plan(whole)
     store.put_plan(part)
-    assert store.last_good() == whole
+    assert id_of(store.last_good()) == whole.id
 
 
 def test_outcome_of_a_plan_that_came_as_a_file(store: PlanStore) -> None:
@@ -341,7 +346,7 @@ def test_last_good_is_the_newest_to_be_believed(store: PlanStore, reason: str, n
     store.put_plan(plan_at(8))
     store.put_plan(newest)
     good = store.last_good(target="contacts")
-    assert good == (newest if is_good else plan_at(8)), reason
+    assert id_of(good) == (newest if is_good else plan_at(8)).id, reason
 
 
 def test_other_files_in_the_folder_are_left_alone(store: PlanStore) -> None:

@@ -75,13 +75,12 @@ def changes_of_past(setting: Setting, contacts: Sequence[Contact]) -> Iterator[T
 
 
 def _values_of(row: Member) -> dict[str, str | None]:
-    name = " ".join(part for part in (row.first_name, row.last_name) if part)
     return {
         "external_id": row.number,
         "custom_attributes.member_number": row.number,
         "email": row.email,
         "phone": row.phone,
-        "name": name or None,
+        "name": row.full_name or None,
     }
 
 
