@@ -25,7 +25,7 @@ from reconciler.core.plan import Plan
 from reconciler.core.planner import Context, Scope, make_plan
 from reconciler.core.rules import Rules
 from reconciler.core.snapshot import index
-from reconciler.core.whom import Whom, clues, is_neighbour, known_by, mapped_to, named_by
+from reconciler.core.whom import Whom, clues, held_by, is_neighbour, known_by, mapped_to, named_by
 from reconciler.core.world import World, build_world
 from reconciler.errors import PlanRefused
 from reconciler.runs.apply import Stop, apply_plan
@@ -88,6 +88,8 @@ class Around:
             # A contact that a person has mapped may hold what belongs to anybody.
             core = core.joined(named_by(self._contacts.values(), self.rules))
         await asyncio.gather(self.ask(core), self._find(core))
+        # Who else has what these have: what gives it up may never get it back (core/identifiers.py).
+        await self._find(held_by(self._contacts.values()).without(core))
         await self.ask(named_by(self._contacts.values(), self.rules))
         if again and self._is_mapped():
             await self.spread(self.numbers(), again=False)

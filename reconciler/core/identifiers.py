@@ -71,15 +71,14 @@ def with_undo_known(actions: tuple[Action, ...], snapshot: Snapshot) -> tuple[Ac
 def _one_round_of_undo(actions: tuple[Action, ...], snapshot: Snapshot) -> tuple[Action, ...]:
     givers = {action.contact: action for action in actions if action.undo == "exact"}
     takers = {
-        (field, _key(field, str(action.set[field]))): action
+        (field, _key(field, value)): action
         for action in actions
-        for field in IDENTIFIERS
-        if action.do != "archive" and action.set.get(field)
+        for field, value in _taken(action, snapshot.by_id.get(action.contact or ""))
     }
 
     def comes_back(contact: Contact, field: str) -> bool:
-        value = as_text(contact.get(field))
-        if value is None:
+        value = str(contact.get(field) or "")
+        if not value.strip():
             return True
         taker = takers.get((field, _key(field, value)))
         if taker is not None and taker.undo != "exact":
@@ -144,7 +143,11 @@ class _Round:
 
     def held_up(self) -> list[_HeldUp]:
         """The drafts that cannot have what they take, given what the others do; rings only where nothing else is."""
-        found = (self._obstacle(draft, field, value) for draft in self._drafts for field, value in _taken(draft))
+        found = (
+            self._obstacle(draft, field, value)
+            for draft in self._drafts
+            for field, value in _taken(draft, draft.contact)
+        )
         return [one for one in found if one is not None] or self._ring()
 
     def carry_out(self) -> None:
@@ -200,19 +203,22 @@ class _Round:
         return {field for field, other in self._waits[id(draft)] if other is holder}
 
 
-def _taken(draft: Draft) -> Iterator[tuple[str, str]]:
-    """The identifiers that must be free when this draft runs. A promotion checks also the e-mail that it keeps."""
-    if draft.do in {"archive", "merge"}:
+def _taken(change: Draft | Action, contact: Contact | None) -> Iterator[tuple[str, str]]:
+    """The identifiers that must be free when this is done to the contact: those that it gets, and those that a lead
+    keeps which becomes a user.
+    """
+    if change.do in {"archive", "merge"}:
         return
     for field in IDENTIFIERS:
-        value: Scalar = draft.set.get(field)
-        if value is None and draft.do == "promote" and draft.contact is not None:
-            value = draft.contact.get(field)
+        value: Scalar = change.set.get(field)
+        if value is None and change.do == "promote" and contact is not None:
+            value = contact.get(field)
         if value:
             yield field, str(value)
 
 
 def _key(field: str, value: str) -> str:
+    """External ids are told apart to the letter, blanks around them included; as the snapshot has them."""
     return value if field == "external_id" else fold_email(value)
 
 

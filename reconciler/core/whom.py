@@ -96,6 +96,15 @@ def named_by(contacts: Iterable[Contact], rules: Rules) -> Whom:
     return Whom(numbers=_each(numbers), emails=tuple(emails), phones=_each(phones), region=region).cleaned()
 
 
+def held_by(contacts: Iterable[Contact]) -> Whom:
+    """Whoever has an identifier of these users that Intercom keeps unique among users."""
+    users = [contact for contact in contacts if contact.role == "user"]
+    return Whom(
+        numbers=tuple(contact.external_id for contact in users if contact.external_id),
+        emails=tuple(contact.email for contact in users if contact.email),
+    ).cleaned()
+
+
 def known_by(members: Iterable[Member], rules: Rules) -> Whom:
     """What contacts of these members, and members who share something with them, may be found by."""
     region = phone_region(rules)

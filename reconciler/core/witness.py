@@ -8,7 +8,7 @@ external id that both have, or by a phone that they share under one name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -52,49 +52,61 @@ def seen_of(
     """The groups of those whom actions and findings are about, and of the members or contacts in `also`."""
     named = [name for one in actions for name in (one.member, one.contact, one.into)]
     named += [name for one in findings for name in (one.member, one.contact)]
-    groups: list[Seen] = []
     groupings = _Groupings(world)
     for name in sorted({*filter(None, named), *also}):
-        group = groupings.around(name)
-        if group is not None:
-            groups.append(_seen(world, history, *group))
-    return tuple(groups)
+        groupings.add(name)
+    return tuple(_seen(world, history, numbers, contacts) for numbers, contacts in groupings.groups())
+
+
+_Key: TypeAlias = tuple[Literal["member", "contact"], str]
 
 
 class _Groupings:
-    """Finds who has to do with whom. A name that was in an earlier group is not looked at again."""
+    """Finds who has to do with whom. Where a group meets an earlier one, the two are one.
+
+    They may meet from one side only: a contact leads to the members who have its phone, and they not to it.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._disputed = {match.contact.id: match for match in world.matches.disputed}
         self._tied = {match.contact.id: match for matches in world.matches.tied.values() for match in matches}
-        self._done: set[tuple[str, str]] = set()
+        self._group_of: dict[_Key, set[_Key]] = {}
 
-    def around(self, name: str) -> tuple[list[str], list[str]] | None:
-        """Member numbers and contact ids of the group that this member number or contact id is in."""
-        numbers: dict[str, None] = {}
-        contacts: dict[str, None] = {}
-        waiting = [key for key in self._keys(name) if key not in self._done]
+    def add(self, name: str) -> None:
+        """See that this member number or contact id is in a group."""
+        waiting = [key for key in self._keys(name) if key not in self._group_of]
+        if not waiting:
+            return
+        group: set[_Key] = set()
         while waiting:
             kind, one = key = waiting.pop()
-            if key in self._done:
+            if key in group:
                 continue
-            self._done.add(key)
-            if kind == "member":
-                numbers[one] = None
-                waiting.extend(self._near_member(one))
-            else:
-                contacts[one] = None
-                waiting.extend(self._near_contact(self._world.snapshot.by_id[one]))
-        return (sorted(numbers), sorted(contacts)) if numbers or contacts else None
+            if (earlier := self._group_of.get(key)) is not None:
+                group |= earlier
+                continue
+            group.add(key)
+            waiting.extend(
+                self._near_member(one) if kind == "member" else self._near_contact(self._world.snapshot.by_id[one])
+            )
+        self._group_of.update(dict.fromkeys(sorted(group), group))
 
-    def _keys(self, name: str) -> Iterator[tuple[str, str]]:
+    def groups(self) -> Iterator[tuple[list[str], list[str]]]:
+        """Member numbers and contact ids of each group, in the order in which the first of it was added."""
+        for group in {id(group): group for group in self._group_of.values()}.values():
+            yield (
+                sorted(one for kind, one in group if kind == "member"),
+                sorted(one for kind, one in group if kind == "contact"),
+            )
+
+    def _keys(self, name: str) -> Iterator[_Key]:
         if name in self._world.people.by_number:
             yield "member", name
         if name in self._world.snapshot.by_id:
             yield "contact", name
 
-    def _near_member(self, number: str) -> Iterator[tuple[str, str]]:
+    def _near_member(self, number: str) -> Iterator[_Key]:
         world = self._world
         near = [*world.matches.tied.get(number, ()), *world.matches.claimed.get(number, ())]
         yield from (("contact", match.contact.id) for match in near)
@@ -105,7 +117,7 @@ class _Groupings:
             phone = world.people.phones.get(number)
             yield from self._of_phone(phone.e164 if phone is not None else None, names)
 
-    def _near_contact(self, contact: Contact) -> Iterator[tuple[str, str]]:
+    def _near_contact(self, contact: Contact) -> Iterator[_Key]:
         world = self._world
         match = self._disputed.get(contact.id) or self._tied.get(contact.id)
         numbers = [*_numbers_on(contact), world.rules.mappings.get(contact.id), *(match.claims() if match else ())]
@@ -118,12 +130,12 @@ class _Groupings:
         phone = parse_phone(contact.phone, phone_region(world.rules)).e164 if contact.phone else None
         yield from self._of_phone(phone, names | {fold_name(contact.name or "")})
 
-    def _of_email(self, email: str | None) -> Iterator[tuple[str, str]]:
+    def _of_email(self, email: str | None) -> Iterator[_Key]:
         if email:
             yield from (("member", one) for one in self._world.people.by_email.get(fold_email(email), ()))
             yield from (("contact", one.id) for one in self._world.snapshot.by_email.get(fold_email(email), ()))
 
-    def _of_phone(self, phone: str | None, names: set[str]) -> Iterator[tuple[str, str]]:
+    def _of_phone(self, phone: str | None, names: set[str]) -> Iterator[_Key]:
         """Members who have this phone too, and one of these names: colleagues of one office have nothing to do here."""
         people = self._world.people
         for number in people.by_phone.get(phone or "", ()):
@@ -136,7 +148,7 @@ def _numbers_on(contact: Contact) -> tuple[str | None, str | None]:
 
 
 def _name_of(member: Member) -> str:
-    return fold_name(" ".join(name for name in (member.first_name, member.last_name) if name))
+    return fold_name(member.full_name)
 
 
 def _seen(world: World, history: History, numbers: list[str], contacts: list[str]) -> Seen:

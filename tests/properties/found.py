@@ -119,6 +119,35 @@ ORPHAN_UNDER_AN_ACTIVE_NUMBER = Union(
 )
 """Mapped to somebody who left, but under the number of somebody who did not: that is no orphan."""
 
+TWO_BY_A_BLANK = Union(
+    members=(ANN,),
+    contacts=(line("c0", ANN, external_id=" 1001 "), line("c1", ANN, external_id=" 1001 ", email=None)),
+)
+"""The archive of c1 was said to be undone whole, though c0 keeps the very external id, blanks and all, that c1 had."""
+
+E_MAIL_OF_A_STRANGER = Union(
+    members=(FATHER,),
+    contacts=(
+        line("c0", FATHER, phone=FATHER.phone),
+        line("c1", member("999", first_name="Zoe", last_name="Zed", email="zoe@example.net")),
+        line("c2", FATHER, external_id=None, email="zoe@example.net", phone=FATHER.phone, custom_attributes={}),
+    ),
+)
+"""c1 has nothing to do with the father, but it keeps the e-mail that c2 had: archived, c2 does not come back whole."""
+
+PROMOTED_OVER_A_USER = Union(
+    members=(ANN,),
+    contacts=(line("c0", ANN, role="lead", external_id=None), line("c1", ANN, external_id=None)),
+    rules=rules(archive_duplicates={"keep": ("smallest_id",)}),
+)
+"""The lead that is kept stays a user for good, with the e-mail that c1 had: c1 does not come back whole."""
+
+MET_FROM_ONE_SIDE = Union(
+    members=(FATHER, member("1002")),
+    contacts=(line("c1", member("1002"), name="Old Name", phone=FATHER.phone),),
+)
+"""c1 leads to the father by the phone, and the father not to c1: what a plan keeps of the two was apart."""
+
 FOUND = {
     "shared phone": SHARED_PHONE,
     "phone of a namesake": PHONE_OF_A_NAMESAKE,
@@ -130,6 +159,10 @@ FOUND = {
     "ring": RING,
     "nobody knows them": NOBODY_KNOWS_THEM,
     "orphan under an active number": ORPHAN_UNDER_AN_ACTIVE_NUMBER,
+    "promoted over a user": PROMOTED_OVER_A_USER,
+    "met from one side": MET_FROM_ONE_SIDE,
+    "two by a blank": TWO_BY_A_BLANK,
+    "e-mail of a stranger": E_MAIL_OF_A_STRANGER,
 }
 
 ARCHIVED_TOO_SOON = Union(

@@ -14,6 +14,7 @@ from reconciler.core.actions import Outcome
 from reconciler.core.guards import Accepted
 from reconciler.core.plan import Plan
 from reconciler.runs.store import PlanStore
+from tests.properties.found import FOUND
 from tests.properties.night import Desk, open_desk
 from tests.properties.strategies import Union, unions
 from tests.support.campaign import WORLDS
@@ -33,6 +34,17 @@ def runner() -> Iterator[asyncio.Runner]:
 @settings(max_examples=WORLDS, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_undo_restores_what_it_promises(runner: asyncio.Runner, union: Union) -> None:
     """Plan, apply, undo, apply: the owned fields of every exactly undoable action are as they were before the first."""
+    check(runner, union)
+
+
+@pytest.mark.parametrize("union", FOUND.values(), ids=FOUND.keys())
+def test_worlds_that_were_found(runner: asyncio.Runner, union: Union) -> None:
+    """Each world that once went wrong."""
+    check(runner, union)
+
+
+def check(runner: asyncio.Runner, union: Union) -> None:
+    """There and back, and what must hold then."""
     with open_desk(union) as desk:
         before = desk.state()
         made, back, outcomes = runner.run(there_and_back(desk))
