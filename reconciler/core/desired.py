@@ -40,7 +40,7 @@ class People(msgspec.Struct, frozen=True, gc=False):
     by_phone: dict[str, tuple[str, ...]]
     """E.164 → numbers of the members who have it."""
     phones: dict[str, Phone]
-    """Member number → the member's phone as read."""
+    """Member number → the member's phone as read: of several rows with one number, the first one's."""
     positions: dict[str, tuple[Position, ...]]
     wanted: dict[str, DesiredContact]
     """Member number → the contact that member should have, in the order of the numbers."""
@@ -55,6 +55,10 @@ class People(msgspec.Struct, frozen=True, gc=False):
     unsure: frozenset[str] = frozenset()
     """Numbers of the members of whom a row is quarantined. For look-ups only: never iterated."""
 
+    def e164_of(self, member: Member, *, region: str) -> str | None:
+        """The phone of one row, in E.164; None where it has none that can be one."""
+        return _e164(member, self.by_number, self.phones, region=region)
+
     def in_review(self, number: str) -> bool:
         """Whether a person has to look at this member before anything is done."""
         return number in self.sharing or number in self.unsure or len(self.by_number.get(number, ())) > 1
@@ -68,7 +72,8 @@ def gather_people(source: SourceData, rules: Rules) -> People:
             by_number[member.number] = (*by_number.get(member.number, ()), member)
     phones = _phones(by_number, rules)
     by_email = _numbers_by(by_number, lambda member: fold_email(member.email) if member.email else None)
-    by_phone = _numbers_by(by_number, lambda member: phones[member.number].e164 if member.number in phones else None)
+    region = phone_region(rules)
+    by_phone = _numbers_by(by_number, lambda member: _e164(member, by_number, phones, region=region))
     shared = {email: numbers for email, numbers in by_email.items() if len(numbers) > 1}
     positions = _positions_by_member(source.positions)
     unsure = source.unsure()
@@ -101,6 +106,16 @@ def _phones(by_number: Mapping[str, tuple[Member, ...]], rules: Rules) -> dict[s
     return {
         number: parse_phone(rows[0].phone, region) for number, rows in by_number.items() if rows[0].phone is not None
     }
+
+
+def _e164(
+    member: Member, by_number: Mapping[str, tuple[Member, ...]], phones: Mapping[str, Phone], *, region: str
+) -> str | None:
+    """The phone of one row. Rows that share a number may each be the member, so none of their phones is passed over."""
+    if member.phone is None:
+        return None
+    known = phones[member.number] if by_number[member.number][0] is member else parse_phone(member.phone, region)
+    return known.e164
 
 
 def _numbers_by(

@@ -185,8 +185,8 @@ def agrees(contact: Contact, member: Member, by: str, *, people: People, region:
         case "email":
             return member.email is not None and (value == member.email or fold_email(value) == fold_email(member.email))
         case "phone":
-            known = people.phones.get(member.number)
-            return known is not None and known.e164 is not None and parse_phone(value, region).e164 == known.e164
+            known = people.e164_of(member, region=region)
+            return known is not None and parse_phone(value, region).e164 == known
         case _:
             name = member.full_name
             return name != "" and (value == name or fold_name(value) == fold_name(name))

@@ -114,8 +114,8 @@ class _Groupings:
         names = {_name_of(member) for member in world.people.by_number[number]}
         for member in world.people.by_number[number]:
             yield from self._of_email(member.email)
-            phone = world.people.phones.get(number)
-            yield from self._of_phone(phone.e164 if phone is not None else None, names)
+            phone = world.people.e164_of(member, region=phone_region(world.rules))
+            yield from self._of_phone(phone, names)
 
     def _near_contact(self, contact: Contact) -> Iterator[_Key]:
         world = self._world
