@@ -40,6 +40,10 @@ class Draft:
             self.expect[field] = self.contact.get(field)
             self.set[field] = released(field, self.contact.id)
 
+    def archives_user(self) -> bool:
+        """Whether this takes away a user."""
+        return self.do == "archive" and self.contact is not None and self.contact.role == "user"
+
     def written(self) -> Contact:
         """The contact as this would leave it."""
         return with_fields(self.contact or Contact(id="", role="user"), self.set)

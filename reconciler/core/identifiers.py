@@ -237,11 +237,16 @@ def _held_up(one: _HeldUp) -> Ruling:
 
 
 def _without(drafts: list[Draft], held_up: list[_HeldUp]) -> list[Draft]:
-    """The drafts that remain: an update may go on without its e-mail; others are dropped, with what awaits them."""
+    """The drafts that remain: an update may go on without its e-mail; others are dropped, with what awaits them.
+
+    With the promotion of a lead go the archives of its member's users: one of them has to stay the member's.
+    """
     dropped: set[int] = set()
     for one in held_up:
         if one.entirely:
             dropped.add(id(one.draft))
+            if one.draft.do == "promote":
+                dropped.update(id(before) for before in one.draft.after if before.archives_user())
         else:
             _forget(one.draft, one.field)
     dropped.update(id(draft) for draft in drafts if draft.do == "merge" and not _may_still_merge(draft, dropped))

@@ -141,12 +141,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def held(self, unapproved: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
         """Ids of the actions that may not run, each with the reason: its class is over its limit, or it waits
-        for an action that is held.
+        for an action that is held, or it takes a member's user away for a lead whose promotion is held.
 
         `unapproved`: classes that wait for an approval when the plan is applied, each with the sentence that says so.
         """
         over = {**unapproved, **{check.limit: check.says for check in self.limits if not check.ok}}
         reasons = {action.id: over[action.do] for action in self.actions if action.do in over}
+        archives = (one for one in self.actions if one.do == "archive" and one.expect.get("role") == "user")
+        users = {one.id: one.member for one in archives}
         waiting = bool(reasons)
         while waiting:
             waiting = False
@@ -155,6 +157,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 if held is not None and action.id not in reasons:
                     reasons[action.id] = f"waits for {held}, which is held"
                     waiting = True
+                if action.do == "promote" and action.id in reasons:
+                    own = (one for one in action.after if users.get(one, "") == action.member and one not in reasons)
+                    for user in own:
+                        reasons[user] = f"would leave its member without a user, as {action.id} is held"
+                        waiting = True
         return reasons
 
     def open_findings(self) -> tuple[Finding, ...]:

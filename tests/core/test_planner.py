@@ -17,7 +17,7 @@ from reconciler.core.guards import Accepted, LastGood
 from reconciler.core.model import Contact, Member
 from reconciler.core.plan import Plan, encode
 from reconciler.core.planner import Context, Scope, archive_candidates, decide, make_plan, with_rules_only
-from reconciler.core.rules import ClassLimit, Rules
+from reconciler.core.rules import ArchiveDuplicates, ClassLimit, Rules
 from reconciler.core.world import World
 from tests.support.builders import default_rules, make_contact, make_member, make_position, make_world
 
@@ -209,6 +209,41 @@ def test_who_waits_for_a_held_action_is_held() -> None:
     archive, update = plan.actions
     assert plan.held() == {archive.id: plan.limits[-1].says, update.id: f"waits for {archive.id}, which is held"}
     assert plan.summary.held == 2
+
+
+def test_a_users_archive_waits_with_the_promotion_of_the_lead_that_is_kept() -> None:
+    """Over the limit of promotions, the member keeps its user: the lead that should take its number may not have it.
+
+    The archive of somebody else's user, which the promotion waits for too, goes on.
+    """
+    one, two = make_member("1001"), make_member("1002")
+    lead = {"role": "lead", "external_id": None, "last_seen_at": 1_720_000_000}
+    world = make_world(
+        members=(one, two),
+        contacts=(
+            make_contact("c1", one, **lead),
+            make_contact("c1b", one),
+            make_contact("c2", two),
+            make_contact("c2b", two, email=one.email, external_id=None, last_seen_at=None),
+        ),
+        rules=msgspec.structs.replace(
+            tight(promote=NONE),
+            mappings={"c2b": "1002"},
+            findings=msgspec.structs.replace(
+                default_rules().findings,
+                archive_duplicates=ArchiveDuplicates(keep=("last_seen", "smallest_id")),
+            ),
+        ),
+    )
+    plan = planned(world)
+    promotion = next(action for action in plan.actions if action.do == "promote")
+    users = {action.contact: action for action in plan.actions if action.do == "archive"}
+    assert set(users) == {"c1b", "c2b"}
+    assert set(promotion.after) == {action.id for action in users.values()}
+    assert plan.held() == {
+        promotion.id: next(limit.says for limit in plan.limits if limit.limit == "promote"),
+        users["c1b"].id: f"would leave its member without a user, as {promotion.id} is held",
+    }
 
 
 def chain(plan: Plan, links: Iterable[tuple[str, tuple[str, ...]]]) -> Plan:

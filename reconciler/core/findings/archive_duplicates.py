@@ -1,7 +1,8 @@
 """Several contacts are one member: one is kept, the others go.
 
 Which one stays is decided by the list `keep`, criterion by criterion, so the choice is the same every night.
-A duplicate with an open conversation stays, because an archive hides it from the agents.
+A duplicate with an open conversation stays, because an archive hides it from the agents. So does a user where the one
+that is kept is a lead that nobody promotes: the lead has no member number, and the user's would be given up.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.core.diff import FIX_PHONE, PROMOTE_LEAD, UPDATE_ATTRIBUTES, as_text
+from reconciler.core.findings.promote_lead import promotes
 from reconciler.core.match import Match, evidence
 from reconciler.core.model import Contact
 from reconciler.core.rules import KeepBy
@@ -65,6 +67,8 @@ def _one(case: Case, survivor: Contact, duplicate: Match) -> Ruling:
         asks = (Ask("merge", contact, into=survivor.id),)
     elif settings.then != "report" and open_now:
         says = f"{says}; not archived, which would hide {open_now} open conversation{'s' if open_now > 1 else ''}"
+    elif settings.then != "report" and contact.role == "user" and _stays_lead(case, survivor):
+        says = f"{says}; not archived, as {survivor.id} is a lead that {PROMOTE_LEAD} leaves as it is"
     elif settings.then != "report":
         asks = (Ask("archive", contact),)
     return ruling(
@@ -78,6 +82,11 @@ def _one(case: Case, survivor: Contact, duplicate: Match) -> Ruling:
     )
 
 
+def _stays_lead(case: Case, survivor: Contact) -> bool:
+    """Whether the contact that is kept becomes no user: to archive the member's users would then leave none."""
+    return survivor.role == "lead" and not promotes(case.world.rules)
+
+
 def _can_merge(case: Case, survivor: Contact, lead: Contact) -> bool:
     """Whether the survivor is this lead's duplicate, now or once it is written."""
     return may_merge(lead, survivor) or may_merge(lead, _foreseen(case, survivor))
@@ -89,8 +98,8 @@ def _foreseen(case: Case, survivor: Contact) -> Contact:
     acting = {
         UPDATE_ATTRIBUTES: findings.update_attributes.then == "update",
         FIX_PHONE: findings.fix_phone.then == "update",
-        PROMOTE_LEAD: findings.promote_lead.then == "promote",
+        PROMOTE_LEAD: promotes(case.world.rules),
     }
-    if survivor.role == "lead" and not acting[PROMOTE_LEAD]:
+    if _stays_lead(case, survivor):
         return survivor
     return with_fields(survivor, {one.field: one.wanted for one in case.changes if acting.get(one.rule)})
