@@ -15,6 +15,7 @@ import phonenumbers
 from phonenumbers import PhoneNumberFormat
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_LETTER = re.compile(r"[A-Za-z]")
 _NORTH_AMERICAN = re.compile(r"\s*(?:\+?1[ .\-]?)?\(?([2-9][0-9]{2})\)?[ .\-]?([2-9][0-9]{2})[ .\-]?([0-9]{4})\s*")
 
 
@@ -33,7 +34,8 @@ def looks_e164(text: str) -> bool:
 def parse_phone(text: str, region: str) -> Phone:
     """Read `text` as a number dialled in `region` (ISO 3166-1 alpha-2).
 
-    An extension is a problem: E.164 has no place for one, and dropping it would lose what was known.
+    An extension is a problem: E.164 has no place for one, and dropping it would lose what was known. So are letters
+    that the library would dial: in `765-4657 FAX` they make of a local number one of somebody in Indiana.
     """
     if (match := _NORTH_AMERICAN.fullmatch(text)) is not None and _north_american(region) is not None:
         national = "".join(match.groups())
@@ -50,9 +52,19 @@ def _parse_with_library(text: str, region: str) -> Phone:
         return Phone(None, f"cannot be read as a phone number ({_REASONS.get(error.error_type, 'unknown form')})")
     if number.extension:
         return Phone(None, "has an extension, which E.164 cannot hold")
+    if _dials_letters(text, number):
+        return Phone(None, "has letters in it, which may or may not stand for digits")
     if not phonenumbers.is_valid_number(number):
         return Phone(None, "is no number in use in its country")
     return Phone(phonenumbers.format_number(number, PhoneNumberFormat.E164))
+
+
+def _dials_letters(text: str, number: phonenumbers.PhoneNumber) -> bool:
+    """Whether the library took letters for the digits on their keys, as in `1-800-FLOWERS`: its number is not among
+    the text's own digits.
+    """
+    digits = phonenumbers.normalize_digits_only(text)
+    return _LETTER.search(text) is not None and str(number.national_number) not in digits
 
 
 _REASONS = {
