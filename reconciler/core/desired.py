@@ -247,7 +247,7 @@ def _phone(member: Member, extras: _Extras) -> str | None:
 
 
 def _positions(names: Mapping[str, str], join: str) -> _Maker:
-    """Names joined in the order of positions.yaml; codes without a name come last, as they are."""
+    """Names joined in the order of positions.yaml, each once; codes without a name come last, as they are."""
     rank = {code: place for place, code in enumerate(names)}
 
     def make(_member: Member, extras: _Extras) -> str | None:
@@ -255,13 +255,17 @@ def _positions(names: Mapping[str, str], join: str) -> _Maker:
             return None
         codes = sorted({position.code for position in extras.codes}, key=lambda code: (rank.get(code, len(rank)), code))
         extras.oddities.extend(
-            Oddity("position-code", "positions", code, f"position code {code!r} has no name in positions.yaml")
+            Oddity("position-code", "positions", code, _nameless(code))
             for code in codes
             if code not in names
         )
-        return join.join(names.get(code, code) for code in codes)
+        return join.join(dict.fromkeys(names.get(code, code) for code in codes if code))
 
     return make
+
+
+def _nameless(code: str) -> str:
+    return f"position code {code!r} has no name in positions.yaml" if code else "a position has no code"
 
 
 def member_type(member: Member, rules: Rules) -> str | None:

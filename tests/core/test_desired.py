@@ -169,3 +169,11 @@ def test_unlisted_field_is_not_wanted() -> None:
     wanted = gather_people(SourceData("sqlite", (member,), ()), rules).wanted["12345"]
     assert "phone" not in wanted.fields
     assert not wanted.oddities
+
+
+def test_a_name_that_two_codes_have_is_shown_once() -> None:
+    """An office may have an old and a new code, and whoever holds both holds one office."""
+    rules = msgspec.structs.replace(RULES, positions={"facrep": "Facility President", "fp": "Facility President"})
+    held = (make_position("12345", "facrep"), make_position("12345", "fp"))
+    wanted = gather_people(SourceData("sqlite", (make_member("12345"),), held), rules).wanted["12345"]
+    assert wanted.fields["custom_attributes.positions"] == "Facility President"
