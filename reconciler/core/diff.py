@@ -35,11 +35,15 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 def as_text(value: Scalar) -> str | None:
-    """A value as text; blank is None. Numbers and booleans are what a typed custom attribute may hold."""
+    """A value as text; blank is None. Numbers and booleans are what a typed custom attribute may hold; 7.0 is `7`, as
+    in a source.
+    """
     if isinstance(value, str):
         return clean(value)
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -28,6 +28,7 @@ SCALARS = st.none() | st.booleans() | st.integers(-99, 99) | st.sampled_from([""
         ("email", "Ann@Example.ORG", "ann@example.org", "e-mail has no case"),
         ("email", "rene\u0301e@x.org", "REN\u00c9E@x.org", "nor a normal form"),
         ("custom_attributes.member_number", 12345, "12345", "an attribute typed as a number"),
+        ("custom_attributes.member_number", 12345.0, "12345", "or as one with a fraction, which has none"),
         ("custom_attributes.member_type", True, "true", "an attribute typed as a boolean"),
         ("custom_attributes.member_type", 1.5, "1.5", "an attribute typed as a float"),
     ],
