@@ -255,9 +255,7 @@ def _positions(names: Mapping[str, str], join: str) -> _Maker:
             return None
         codes = sorted({position.code for position in extras.codes}, key=lambda code: (rank.get(code, len(rank)), code))
         extras.oddities.extend(
-            Oddity("position-code", "positions", code, _nameless(code))
-            for code in codes
-            if code not in names
+            Oddity("position-code", "positions", code, _nameless(code)) for code in codes if code not in names
         )
         return join.join(dict.fromkeys(names.get(code, code) for code in codes if code))
 
