@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import dataclasses
 import json
@@ -17,6 +18,7 @@ import pytest
 from sqlalchemy.engine import make_url
 from syrupy.assertion import SnapshotAssertion
 
+import reconciler
 from reconciler.errors import SettingsError
 from reconciler.settings import (
     SETTINGS,
@@ -29,6 +31,7 @@ from reconciler.settings import (
     settings_here,
 )
 
+OF_THE_ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
 CANARY = "k4narienvogel"
 MYSQL = {"MYSQL_HOST": "db.union.org", "MYSQL_USER": "reader", "MYSQL_PASSWORD": "p", "MYSQL_DATABASE": "union"}
 
@@ -99,6 +102,19 @@ def test_defaults_of_the_table_are_the_defaults() -> None:
     """What the documentation calls the default is what happens."""
     plain = {setting.name: setting.default for setting in SETTINGS if setting.default}
     assert load() == load_settings(plain, dotenv=None)
+
+
+def test_nothing_else_reads_the_environment() -> None:
+    """Under none of the names that `os` has for it: what the table does not list has no effect."""
+    package = Path(reconciler.__file__).parent
+    readers = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr in OF_THE_ENVIRONMENT)
+        or (isinstance(node, ast.ImportFrom) and {one.name for one in node.names} & OF_THE_ENVIRONMENT)
+    }
+    assert readers == {"settings/reading.py"}
 
 
 def test_an_empty_environment_is_enough_to_begin() -> None:
