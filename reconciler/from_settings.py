@@ -91,8 +91,8 @@ def open_positions_source(settings: Settings, rules: Rules) -> Source:
 def open_positions(settings: Settings, rules: Rules) -> PositionsTarget:
     """The positions table of the Supabase project that the settings name. Nothing is connected yet."""
     from reconciler.sources.rows import written  # noqa: PLC0415 - the client is slow to import, for those who need it
-    from reconciler.sources.supabase import open_position_rows  # noqa: PLC0415 - as above
     from reconciler.supabase.wire import Wire  # noqa: PLC0415 - as above
+    from reconciler.targets.position_rows import READS, PositionRows, open_position_rows  # noqa: PLC0415 - as above
     from reconciler.targets.position_table import PositionTable  # noqa: PLC0415 - as above
     from reconciler.targets.positions import PositionsTarget  # noqa: PLC0415 - as above
 
@@ -100,10 +100,10 @@ def open_positions(settings: Settings, rules: Rules) -> PositionsTarget:
     key = project.key.reveal()
 
     def open_table() -> PositionTable:
-        wire = Wire(project.url, key, sleep=time.sleep, clock=time.monotonic, reads="The positions table")
-        return PositionTable(wire, table, text=written, sleep=time.sleep)
+        wire = Wire(project.url, key, sleep=time.sleep, clock=time.monotonic, reads=READS)
+        return PositionTable(PositionRows(wire, table, text=written), sleep=time.sleep)
 
-    return PositionsTarget(project.url, open_position_rows(project.url, key, rules.sources), open_table)
+    return PositionsTarget(project.url, open_position_rows(project.url, key, table, text=written), open_table)
 
 
 def open_target(settings: Settings, rules: Rules, *, reserve: float = 0.0, own: float = 0.0) -> IntercomTarget:

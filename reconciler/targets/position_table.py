@@ -10,28 +10,16 @@ One thread at a time may use a table, as its wire.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import chain
 
 from reconciler.core.actions import Action, Outcome, Verdict
 from reconciler.core.model import PositionRow
 from reconciler.core.row_actions import change_of, fields_of
-from reconciler.core.rules import Table
 from reconciler.errors import Refused, ScopeMissing, SourceError, Unauthorized
-from reconciler.supabase.wire import (
-    SET_THE_KEY,
-    Condition,
-    Delete,
-    Insert,
-    MissingColumn,
-    MissingTable,
-    NotSeen,
-    NotTaken,
-    Question,
-    Record,
-    Update,
-    Wire,
-    any_of,
-)
+from reconciler.supabase.keys import SET_THE_KEY
+from reconciler.supabase.trouble import MissingColumn, MissingTable, NotSeen, NotTaken
 from reconciler.targets.position_account import (
     Account,
     address_bytes,
@@ -45,40 +33,30 @@ from reconciler.targets.position_account import (
     times,
     together,
 )
+from reconciler.targets.position_rows import PositionRows
 
 TRIES = 3
 """How often a change is sent at most, each time after reading the rows."""
-
-ROWS_ANSWERED = 1_000
-"""Rows asked for at a time: Supabase's own `max-rows`, where nobody changed it."""
 
 NOT_PERSISTED = "not_persisted"
 UNREACHABLE = "unreachable"
 DUPLICATE_KEY = "23505"
 """PostgreSQL's unique_violation (PostgreSQL documentation, appendix A)."""
 
-FIELDS = ("member_number", "code", "id")
-
 
 class PositionTable:
-    """The positions table behind a wire.
+    """The positions table, as the engine's actions find it and leave it.
 
-    text: a value of JSON as its text, as it is written.  sleep: how to wait before what was lost is looked at, in
-    seconds.
+    sleep: how to wait before what was lost is looked at, in seconds.
     """
 
-    def __init__(
-        self, wire: Wire, table: Table, *, text: Callable[[object], str | None], sleep: Callable[[float], None]
-    ) -> None:
-        self._wire = wire
-        self._text = text
-        self._table = table.table
-        self._columns = table.columns
+    def __init__(self, rows: PositionRows, *, sleep: Callable[[float], None]) -> None:
+        self._rows = rows
         self._sleep = sleep
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._wire.__exit__()
+        self._rows.close()
 
     def carry_out(self, actions: Sequence[Action]) -> list[Outcome | Refused]:
         """What became of each, in order: none of them waits for another. An error where the key may not write."""
@@ -152,39 +130,14 @@ class PositionTable:
     def _read(self, accounts: Sequence[Account]) -> Counter[PositionRow]:
         wanted = [row for account in accounts for row in (account.change.row, account.change.into) if row is not None]
         numbers = sorted({row.member_number for row in wanted if row.member_number is not None})
-        number = self._columns["member_number"]
-        conditions: list[Condition] = [(number, "in", any_of(some)) for some in chunks(numbers, address_bytes)]
+        pages = [self._rows.of_numbers(some) for some in chunks(numbers, address_bytes)]
         if any(row.member_number is None for row in wanted):
-            conditions.append((number, "is", "null"))
+            pages.append(self._rows.of_nobody())
         rows: Counter[PositionRow] = Counter()
-        for condition in conditions:
-            rows.update(self._rows(condition, accounts))
-        return rows
-
-    def _rows(self, condition: Condition, accounts: Iterable[Account]) -> Iterator[PositionRow]:
-        """All rows that a condition lets through, page by page."""
-        columns = tuple(self._columns[name] for name in FIELDS if name in self._columns)
-        offset, total = 0, 1
-        while offset < total:
-            found = self._wire.ask(
-                Question(
-                    table=self._table,
-                    columns=columns,
-                    order=columns,
-                    where=condition,
-                    limit=ROWS_ANSWERED,
-                    offset=offset,
-                    count=True,
-                )
-            )
+        for page in chain.from_iterable(pages):
             self._note("GET", accounts)
-            yield from map(self._as_row, found.rows)
-            offset += len(found.rows)
-            total = (found.total or 0) if found.rows else 0
-
-    def _as_row(self, record: Record) -> PositionRow:
-        values = (self._text(record.get(self._columns[name])) if name in self._columns else None for name in FIELDS)
-        return PositionRow(*values)
+            rows.update(page)
+        return rows
 
     # Writing
 
@@ -239,7 +192,7 @@ class PositionTable:
 
     def _insert(self, accounts: Sequence[Account]) -> None:
         rows = [row for account in accounts for row in missing(account)]
-        found = self._send(Insert(self._table, [self._values(row) for row in rows]), "POST", accounts)
+        found = self._noting("POST", accounts, lambda: self._rows.insert(rows))
         for account in accounts:
             mine = [take(row, found) for row in missing(account)]
             if None in mine:
@@ -254,9 +207,7 @@ class PositionTable:
             row, into = account.change.row, account.change.into
             if into is None:
                 raise AssertionError("an update says what it makes of the row")
-            values = self._values(into)
-            changed = {column: value for column, value in values.items() if value != self._values(row)[column]}
-            found = self._send(Update(self._table, changed, self._exactly(row)), "PATCH", accounts)
+            found = self._noting("PATCH", accounts, partial(self._rows.update, row, into))
             if not found:
                 account.lose("no row was changed", over=True, code=NOT_PERSISTED)
             elif found == Counter([into]):
@@ -268,14 +219,7 @@ class PositionTable:
     def _delete(self, accounts: Sequence[Account]) -> None:
         """Rows of one code and of some members; of each member all that are spelt so, or those of its ids."""
         rows = [account.change.row for account in accounts]
-        where = [*self._exactly(PositionRow(None, rows[0].code))[1:2]]
-        number = self._columns["member_number"]
-        numbers = list(dict.fromkeys(row.member_number for row in rows if row.member_number is not None))
-        where.append((number, "in", any_of(numbers)) if numbers else (number, "is", "null"))
-        ids = [row.id for row in rows if row.id is not None]
-        if ids:
-            where.append((self._columns["id"], "in", any_of(ids)))
-        found = self._send(Delete(self._table, where), "DELETE", accounts)
+        found = self._noting("DELETE", accounts, lambda: self._rows.delete(rows))
         for account in accounts:
             gone = times(account.change.row, found)
             if gone < account.there:
@@ -286,26 +230,19 @@ class PositionTable:
                 account.returned = {"rows": 0}
                 account.close("done")
 
-    def _send(self, change: Insert | Update | Delete, method: str, accounts: Iterable[Account]) -> Counter[PositionRow]:
+    def _noting(
+        self, method: str, accounts: Iterable[Account], send: Callable[[], Counter[PositionRow]]
+    ) -> Counter[PositionRow]:
         """The rows that come back."""
         try:
-            return Counter(map(self._as_row, self._wire.change(change)))
+            return send()
         finally:
             self._note(method, accounts)
 
     def _note(self, method: str, accounts: Iterable[Account]) -> None:
+        call = self._rows.last_call(method)
         for account in accounts:
-            account.calls.append(f"{method} /{self._table} {self._wire.status or 'no answer'}")
-
-    def _values(self, row: PositionRow) -> dict[str, str | None]:
-        values = {self._columns["member_number"]: row.member_number, self._columns["code"]: row.code}
-        return values if row.id is None else values | {self._columns["id"]: row.id}
-
-    def _exactly(self, row: PositionRow) -> list[Condition]:
-        return [
-            (column, "is", "null") if value is None else (column, "eq", value)
-            for column, value in self._values(row).items()
-        ]
+            account.calls.append(call)
 
 
 def _bytes_of(account: Account) -> int:

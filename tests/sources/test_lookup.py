@@ -172,7 +172,7 @@ def test_a_wrong_table_is_told_as_in_a_full_read() -> None:
     with in_sqlite(whole(NASTY[:1]), []) as source:
         sql = msgspec.structs.replace(SOURCES.sql.members, columns=SOURCES.sql.members.columns | {"email": "mail"})
         wrong = msgspec.structs.replace(SOURCES, sql=msgspec.structs.replace(SOURCES.sql, members=sql))
-        other: Any = open_sql(f"sqlite:///{source._file}", wrong, shape="sql")
+        other: Any = open_sql(f"sqlite:///{source._database._file}", wrong, shape="sql")
         with pytest.raises(SourceShapeError, match="no column mail"):
             other.members_by_email("ann@x.org")
 

@@ -22,6 +22,7 @@ from reconciler.core.rules import Sources
 from reconciler.errors import RulesError, SettingsError, SourceShapeError, SourceUnreachable
 from reconciler.sources import Source
 from reconciler.sources.sql import Shape, SqlSource, open_sql
+from reconciler.sources.sql_database import open_database
 from tests.services.mariadb import MariaDb
 from tests.services.worlds import Rows, connect_mysql, write_mysql, write_sqlite
 
@@ -321,15 +322,14 @@ def test_a_writer_in_the_middle_of_a_mariadb_read_does_not_tear_it(mariadb: Mari
 
 def test_the_connection_to_sqlite_cannot_write(tmp_path: Path) -> None:
     """The source is never written to, by mistake or otherwise: the database itself refuses."""
-    source = open_sql(write_sqlite(tmp_path / "union.db", [member()], []), SOURCES, shape="sql")
-    with source._view() as connection, pytest.raises(DBAPIError, match="readonly"):
+    database = open_database(write_sqlite(tmp_path / "union.db", [member()], []))
+    with database.view() as connection, pytest.raises(DBAPIError, match="readonly"):
         connection.exec_driver_sql("INSERT INTO positions VALUES ('1', 'pres')")
 
 
 def test_the_connection_to_mariadb_cannot_write(mariadb_url: str) -> None:
     """Even where the user may write: neither in the read's own transaction nor in a later one of the session."""
-    source = open_sql(write_mysql(mariadb_url, [member()], []), SOURCES, shape="mysql")
-    with source._view() as connection:
+    with open_database(write_mysql(mariadb_url, [member()], [])).view() as connection:
         for _ in range(2):
             with pytest.raises(DBAPIError, match="1792"):
                 connection.exec_driver_sql("INSERT INTO position (memberid, positioncode) VALUES (1, 'pres')")
@@ -595,4 +595,4 @@ def test_pymysql_is_the_driver_of_a_plain_mysql_url(mariadb_url: str) -> None:
     """`mysql://` and `mariadb://` mean a driver that is installed, not SQLAlchemy's default."""
     write_mysql(mariadb_url, [member()], [])
     assert read(mariadb_url.replace("mysql:", "mariadb:"), "mysql").name == "mysql"
-    assert pymysql.__name__ == open_sql(mariadb_url, SOURCES, shape="mysql")._engine.driver
+    assert pymysql.__name__ == open_database(mariadb_url).engine.driver

@@ -12,6 +12,7 @@ from reconciler.core.model import SourceData
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Sources
 from reconciler.sources.sql import Shape, open_sql
+from reconciler.sources.sql_database import open_database
 from tests.services.worlds import connect_mysql, write_mysql, write_sqlite
 from tests.sources.planning import planned
 from tests.sources.test_sql import SOURCES, ignore, member, sqlite_run
@@ -124,7 +125,7 @@ def test_poison_in_a_table_by_internal_id(mariadb_url: str) -> None:
 def test_the_session_of_mariadb_is_strict_and_utf8mb4(mariadb_url: str) -> None:
     """C8: whatever the server's defaults are, no value is cut or turned into another on its way here."""
     write_mysql(mariadb_url, [member("1")], [])
-    with open_sql(mariadb_url, SOURCES, shape="mysql")._view() as connection:
+    with open_database(mariadb_url).view() as connection:
         found = connection.exec_driver_sql(
             "SELECT @@SESSION.sql_mode, @@character_set_client, @@character_set_results, @@SESSION.tx_read_only"
         ).one()

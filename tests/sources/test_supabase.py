@@ -17,7 +17,8 @@ from reconciler.core.guards import Accepted, judge
 from reconciler.core.model import SourceData
 from reconciler.core.rules import Limits, Sources
 from reconciler.errors import RulesError, SourceIncomplete, SourceShapeError
-from reconciler.sources.supabase import READS, open_supabase
+from reconciler.sources.supabase import open_supabase
+from reconciler.supabase.tables import READS
 from tests.services.postgrest.server import SERVICE_KEY, Call, Counted, Fault
 from tests.services.worlds import Rows, write_mysql, write_sqlite
 from tests.sources.supabase_support import Project, project

@@ -11,7 +11,8 @@ import httpx
 import msgspec
 import pytest
 
-from reconciler.supabase.wire import Question, Wire
+from reconciler.supabase.questions import Question
+from reconciler.supabase.wire import Wire
 from tests.services.postgrest.server import SERVICE_KEY
 from tests.sources.supabase_support import project
 from tests.sources.test_sql import member, position

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from reconciler.errors import SourceUnreachable
-from reconciler.supabase.wire import Question, Wire, any_of
+from reconciler.supabase.questions import Question, any_of
+from reconciler.supabase.wire import Wire
 from tests.services.postgrest.server import SERVICE_KEY
 
 

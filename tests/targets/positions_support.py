@@ -18,8 +18,8 @@ from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules
 from reconciler.runs.apply import apply_plan
 from reconciler.sources.rows import written
-from reconciler.sources.supabase import open_position_rows
 from reconciler.supabase.wire import Wire
+from reconciler.targets.position_rows import READS, PositionRows, open_position_rows
 from reconciler.targets.position_table import PositionTable
 from reconciler.targets.positions import PositionsTarget
 from tests.services.postgres import write_postgres
@@ -60,11 +60,14 @@ class Mirror:
                 sleep=self.waits.append,
                 clock=lambda: 0.0,
                 transport=self.transport,
-                reads="The positions table",
+                reads=READS,
             )
-            return PositionTable(wire, self.rules.sources.sql.positions, text=written, sleep=self.waits.append)
+            rows = PositionRows(wire, self.rules.sources.sql.positions, text=written)
+            return PositionTable(rows, sleep=self.waits.append)
 
-        read = open_position_rows(self.shim.base_url, self.key, self.rules.sources, sleep=self.waits.append)
+        read = open_position_rows(
+            self.shim.base_url, self.key, self.rules.sources.sql.positions, text=written, sleep=self.waits.append
+        )
         return PositionsTarget(self.shim.base_url, read, table)
 
     def fill(self, pairs: Iterable[Pair]) -> None:
