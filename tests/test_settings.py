@@ -330,6 +330,32 @@ def test_what_the_positions_table_mirrors(environ: dict[str, str], variable: str
     assert settings.supabase() == SupabaseSource(url="https://abc.supabase.co", key=Secret("k"))
 
 
+def test_half_of_a_database_beside_supabase_is_told_by_what_it_lacks() -> None:
+    """Who began to name the union's own database meant it: that it is missing altogether would be no help."""
+    project = {"RECONCILER_SOURCE": "supabase", "SUPABASE_URL": "https://abc.supabase.co", "SUPABASE_KEY": "k"}
+    half = load(**project, MYSQL_HOST="h", MYSQL_USER="u", MYSQL_DATABASE="d")
+    for ask in (half.positions_source, half.other_source, lambda: half.require("positions-source")):
+        assert str(error_of(ask)).startswith("MYSQL_PASSWORD is not set")
+    half.require("source")
+    ignored = load(MYSQL_HOST="h", RECONCILER_SOURCE="sqlite:///union.db")
+    assert ignored.positions_source().variable == "RECONCILER_SOURCE"
+
+
+@pytest.mark.parametrize(
+    ("environ", "variable"),
+    [
+        ({"MYSQL_URL": "mysql://u:p@h/d"}, None),
+        ({"RECONCILER_SOURCE": "sqlite:///x.db", "MYSQL_URL": "mysql://u:p@h/d"}, None),
+        ({"RECONCILER_SOURCE": "supabase"}, None),
+        ({"RECONCILER_SOURCE": "supabase", "MYSQL_URL": "mysql://u:p@h/d"}, "MYSQL_URL"),
+    ],
+)
+def test_a_second_source_is_there_only_beside_supabase(environ: dict[str, str], variable: str | None) -> None:
+    """Every other source feeds contacts and positions alike."""
+    found = load(SUPABASE_URL="https://abc.supabase.co", SUPABASE_KEY="k", **environ).other_source()
+    assert (None if found is None else found.variable) == variable
+
+
 @pytest.mark.parametrize(
     ("environ", "needs"),
     [

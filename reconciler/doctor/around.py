@@ -65,6 +65,9 @@ class Around:
         sources = ("RECONCILER_SOURCE", "MYSQL_", "SUPABASE_")
         self.source.find(self._needing(sources, ("source",), self._read_source))
         self.due.find(self._count_due)
+        self.positions_source: Fact[SourceData | None] = self._fact("positions-source")
+        """None where the positions come from `source` as well."""
+        self.positions_source.find(self._needing(sources, ("source",), self._read_positions_source))
         self.records: Fact[Records] = self._fact("plans")
         self.records.find(self._needing(_PLANS, (), lambda: read_records(from_settings.open_store(settings))))
         self.state: Fact[State] = self._fact("state")
@@ -95,6 +98,12 @@ class Around:
     def _read_source(self) -> SourceData:
         rules = self.rules.value(asks="source")
         return from_settings.open_source(self.settings, rules).read(silent)
+
+    def _read_positions_source(self) -> SourceData | None:
+        if self.settings.other_source() is None:
+            return None
+        rules = self.rules.value(asks="positions-source")
+        return from_settings.open_positions_source(self.settings, rules).read(silent)
 
     def _count_due(self) -> int:
         data = self.source.value(asks="contacts")

@@ -22,6 +22,7 @@ CHECKS: tuple[tuple[str, Callable[[Around], Check]], ...] = (
     ("rules", setup.rules),
     ("source", sides.source),
     ("source-age", sides.source_age),
+    ("positions-source", sides.positions_source),
     ("token", sides.token),
     ("token-age", setup.token_age),
     ("permissions", sides.permissions),

@@ -1,4 +1,4 @@
-"""Checks of the two sides: the source with its members, and Intercom with its contacts."""
+"""Checks of the two sides: the sources with their members and positions, and Intercom with its contacts."""
 
 from __future__ import annotations
 
@@ -21,35 +21,50 @@ CLOCK_AMBER, CLOCK_RED = 5.0, 60.0
 MISSING_SHARE, SURPLUS_SHARE = 0.02, 0.25
 """Of the members who should be a contact: fewer contacts than that, or more, is worth a look."""
 
-_SOURCE_STEP = "Look at the database first. If it is true: `reconcile plan --accept members={count} --reason TEXT`."
+_SOURCE_STEP = "Look at the database first. If it is true: `{command} --accept members={count} --reason TEXT`."
 
 
 def source(around: Around) -> Check:
     """Members and positions can be read whole, and are about as many as the last time."""
-    data = around.source.value(asks="source")
-    rules = around.rules.value(asks="source")
+    return _read_whole("source", around, around.source.value(asks="source"), "reconcile plan")
+
+
+def positions_source(around: Around) -> Check:
+    """So can those of the database that the positions table is a mirror of, where that is another one."""
+    data = around.positions_source.value(asks="positions-source")
+    if data is None:
+        return green("positions-source", "none besides `source`")
+    found = _read_whole("positions-source", around, data, "reconcile plan --target positions")
+    if data.members and not data.positions:
+        return red(found.id, f"{found.says}: nothing is deleted on its word", "Look at the table of positions there.")
+    return found
+
+
+def _read_whole(check: str, around: Around, data: SourceData, command: str) -> Check:
+    """command: what makes a plan from these data."""
+    rules = around.rules.value(asks=check)
     members, positions = len(data.members), len(data.positions)
     says = f"{members} members and {positions} positions from {data.name}"
     if not members:
-        return red("source", f"{data.name} answers, and has no members at all", "Look at the database, not at this.")
+        return red(check, f"{data.name} answers, and has no members at all", "Look at the database, not at this.")
     if data.page_size and members % data.page_size == 0:
         return red(
-            "source",
+            check,
             f"{says}: exactly full pages of {data.page_size}, as where rows were cut off",
             "See that whatever fills the source copies all rows, not one page.",
         )
-    before = _last_good(around, data)
+    before = _last_good(check, around, data)
     had = (before.inputs.members.count or 0) if before is not None else 0
     if before is not None and members < had * (1 - rules.limits.source.shrink_percent / 100):
         share = f"{100 * members / had:.1f}% of the {had} of plan {before.id}"
-        return red("source", f"{says}: {share}", _SOURCE_STEP.format(count=members))
-    return green("source", says)
+        return red(check, f"{says}: {share}", _SOURCE_STEP.format(command=command, count=members))
+    return green(check, says)
 
 
-def _last_good(around: Around, data: SourceData) -> Plan | None:
+def _last_good(check: str, around: Around, data: SourceData) -> Plan | None:
     """The newest plan that was not refused and read this kind of source; None where plans cannot be read."""
     try:
-        plans = around.records.value(asks="source").plans
+        plans = around.records.value(asks=check).plans
     except NotLookedAt:  # the check of the plans says why
         return None
     return next((one for one in plans if one.applyable and one.inputs.members.source == data.name), None)

@@ -53,7 +53,7 @@ def read_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> tuple[S
     Raises SettingsError where `dotenv` cannot be read.
     """
     read = Values({**(_read_dotenv(dotenv) if dotenv is not None else {}), **environ})
-    chosen, missing, mysql = choose_source(read)
+    choice = choose_source(read)
     settings = Settings(
         intercom_access_token=read.token("INTERCOM_ACCESS_TOKEN"),
         intercom_token_issued=read.day("INTERCOM_TOKEN_ISSUED"),
@@ -62,11 +62,12 @@ def read_settings(environ: Mapping[str, str], *, dotenv: Path | None) -> tuple[S
         intercom_rate_limit=read.number("INTERCOM_RATE_LIMIT", most=1_000_000),
         intercom_cursors=read.shaped("INTERCOM_SNAPSHOT", "list|cursors", "list or cursors") == "cursors",
         intercom_bulk=read.shaped("INTERCOM_BULK", "off|preview", "off or preview") == "preview",
-        source_chosen=chosen,
-        source_missing=missing,
+        source_chosen=choice.source,
+        source_missing=choice.source_missing,
         supabase_url=read.address("SUPABASE_URL", bare=True),
         supabase_key=read.token("SUPABASE_KEY"),
-        mysql=mysql,
+        mysql=choice.mysql,
+        mysql_missing=choice.mysql_missing,
         rules=Path(read.text("RECONCILER_RULES") or ""),
         plans=read.shaped("RECONCILER_PLANS", r"(?!\w+://).+|s3://[^/\s]+\S*", "a folder, or s3://BUCKET/PREFIX") or "",
         plan_retention=read.days("RECONCILER_PLAN_RETENTION", least=SHORTEST_RETENTION),

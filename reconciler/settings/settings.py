@@ -64,8 +64,10 @@ class Settings:
     """Where `source_chosen` is None: one line for each variable that is not set."""
     supabase_url: str | None
     supabase_key: Secret | None
-    mysql: SourceSetting | None
+    mysql: DatabaseSource | None
     """What MYSQL_* name, whatever RECONCILER_SOURCE says."""
+    mysql_missing: tuple[str, ...] = field(repr=False)
+    """Where some of MYSQL_* are set and `mysql` is None: one line for each of them that is not."""
     rules: Path
     plans: str
     plan_retention: timedelta | None
@@ -124,6 +126,12 @@ class Settings:
             )
         return found
 
+    def other_source(self) -> DatabaseSource | None:
+        """`positions_source`, where MYSQL_* name another database than `source`. Raises as that does."""
+        if not isinstance(self.source(), SupabaseSource) or (self.mysql is None and not self.mysql_missing):
+            return None
+        return self.positions_source()
+
     def client_secrets(self) -> tuple[Secret, ...]:
         """The secrets that may have signed a webhook: one, or two during rotation."""
         self.require("webhook")
@@ -146,7 +154,8 @@ class Settings:
             case "source":
                 return self.source_missing
             case "positions-source":
-                return () if self.mysql is not None else self.source_missing
+                complete = self.mysql is not None or isinstance(self.source_chosen, DatabaseSource)
+                return () if complete else (*self.source_missing, *self.mysql_missing)
             case "intercom":
                 there: dict[str, object] = {"INTERCOM_ACCESS_TOKEN": self.intercom_access_token}
             case "supabase":

@@ -206,7 +206,7 @@ CASES = [
         "no source",
         setting(RECONCILER_SOURCE=None),
         red={"settings": "No source is set"},
-        waiting=["source", "source-age", "contacts"],
+        waiting=["source", "source-age", "positions-source", "contacts"],
     ),
     Case(
         "a number that is none",
