@@ -5,11 +5,14 @@ Data goes to stdout, progress, logs and errors to stderr.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from traceback import extract_tb
 from typing import NoReturn
 
@@ -46,6 +49,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Command → where it is (module:name), and what the list of commands says of it."""
 
 _FRAMES_SHOWN = 12
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_STREAMS = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
 class LazyGroup(click.Group):
@@ -93,6 +98,9 @@ def reconcile() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code (`ExitCode`)."""
+    for name, mode in _STREAMS.items():
+        if getattr(sys, name) is None:  # closed by whoever started this: what is said there, nobody wants to hear
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open for as long as the process is
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for a terminal that is not UTF-8
@@ -116,9 +124,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
         show_error(error)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the text of a stranger's error may hold personal data
-        show_error(_our_fault(error))
+        show_error(_unforeseen(error))
         return ExitCode.ERROR
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _unforeseen(error: Exception) -> ReconcilerError:
+    """An error that no command turned into one of ours. Where a file is written, whoever writes it does that, with the
+    file's name: a disk that is full here is full under the output.
+    """
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return ReconcilerError(
+            f"the output could not be written: {error.strerror}",
+            next_step="Make room where it goes, then run this again. After an apply, look at its outcome.",
+        )
+    return _our_fault(error)
 
 
 def _our_fault(error: Exception) -> ReconcilerError:
@@ -132,6 +152,9 @@ def _our_fault(error: Exception) -> ReconcilerError:
 
 def show_error(error: ReconcilerError) -> None:
     """What happened, and what to do about it, on stderr."""
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.what}", err=True)
+    from reconciler.cli import terminal  # noqa: PLC0415 - rich is slow to import, for those who need it
+
+    word = click.style("Error:", fg="red", bold=True) if terminal.in_colour(sys.stderr) else "Error:"
+    click.echo(f"{word} {error.what}", err=True)
     if error.next_step:
         click.echo(f"Next: {error.next_step}", err=True)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TextIO
 
 import click
 import structlog
@@ -43,9 +44,11 @@ def width() -> int:
     return max(60, Console(file=sys.stdout).width)
 
 
-def in_colour() -> bool:
-    """Whether stdout shows colours: a terminal that can, and NO_COLOR not set (https://no-color.org), says rich."""
-    console = Console(file=sys.stdout)
+def in_colour(stream: TextIO | None = None) -> bool:
+    """Whether stdout (or another stream) shows colours: a terminal that can, and NO_COLOR not set
+    (https://no-color.org), says rich.
+    """
+    console = Console(file=sys.stdout if stream is None else stream)
     return console.color_system is not None and not console.no_color
 
 

@@ -20,7 +20,7 @@ def command() -> None:
     """Try the web service out."""
 
 
-@command.command("send")
+@command.command("send", short_help="Send the service one event, signed as Intercom signs.")
 @click.argument("topic", type=click.Choice(SENDABLE), metavar="TOPIC")
 @click.option("--url", default=ADDRESS, show_default=True, help="The service; https, or on this machine.")
 @click.option("--contact", default="", metavar="ID", help="The contact it is about.")

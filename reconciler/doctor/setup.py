@@ -42,16 +42,13 @@ def rules(around: Around) -> Check:
 
 def webhook(around: Around) -> Check:
     """Webhooks can be checked for their signature, and come in."""
+    secrets, token = around.settings.intercom_client_secrets, around.settings.api_token
     unset = [
-        name
-        for name, value in (
-            ("INTERCOM_CLIENT_SECRET", around.settings.intercom_client_secrets),
-            ("RECONCILER_API_TOKEN", around.settings.api_token),
-        )
-        if not value
+        name for name, value in (("INTERCOM_CLIENT_SECRET", secrets), ("RECONCILER_API_TOKEN", token)) if not value
     ]
     if unset:
-        return amber("webhook", f"{listed(unset)} not set: the web service answers nobody", _SET_IT)
+        whom = "Intercom alone" if secrets else "nobody"
+        return amber("webhook", f"{listed(unset)} not set: the web service answers {whom}", _SET_IT)
     books = around.books.value(asks="webhook")
     newest = books.newest_event
     if newest is None:

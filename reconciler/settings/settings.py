@@ -15,7 +15,7 @@ from reconciler.settings.table import not_set
 
 _MIRROR_OF_ITSELF = "The positions table would be a mirror of itself: both sides are the same Supabase project."
 _NAME_ANOTHER = "Name the union's own database with MYSQL_URL, MYSQL_HOST and the others, or RECONCILER_SOURCE."
-_SET_IT = "Set it in the environment or in .env; the README lists every setting."
+_SET_IT = "Set it in the environment or in .env; docs/reference/settings.md lists them all."
 _Value = TypeVar("_Value", Secret, str)
 
 

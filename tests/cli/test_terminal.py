@@ -38,6 +38,14 @@ def test_no_colours_where_none_are_wanted(environ: dict[str, str], place: Place)
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", done.err)
 
 
+@pytest.mark.parametrize(("environ", "first"), [({}, "\x1b[31m\x1b[1mError:\x1b[0m"), ({"NO_COLOR": "1"}, "Error:")])
+def test_an_error_obeys_too(environ: dict[str, str], first: str, place: Place) -> None:
+    """What is red without NO_COLOR says the same words with it."""
+    done = in_terminal(place, "show", "nothing", environ=environ)
+    assert done.code == ExitCode.ERROR
+    assert done.err.startswith(f"{first} there is no plan nothing")
+
+
 def test_yes_applies(own_place: Place) -> None:
     """The plan is shown, the question asked, and `yes` is the answer that applies it."""
     done = in_terminal(own_place, "apply", answer="yes\n")

@@ -160,6 +160,29 @@ def test_reader_that_leaves_is_no_error_to_shout_about(place: Place) -> None:
     assert (gone.out, gone.err) == ("", "")
 
 
+OUTPUTS = ["plan", "rules schema", "verify", "--help"]
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_output_onto_a_full_disk(command: str, place: Place) -> None:
+    """`reconcile plan > plan.txt` where no room is left is no bug to be reported: it says why, and what to do."""
+    done = place.shell(f"reconcile {command} >/dev/full")
+    assert done.code == ExitCode.ERROR
+    said = [line for line in done.err.splitlines() if not line.startswith("{")]
+    assert said == [
+        "Error: the output could not be written: No space left on device",
+        "Next: Make room where it goes, then run this again. After an apply, look at its outcome.",
+    ]
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_output_that_nobody_wants(command: str, place: Place) -> None:
+    """A scheduler may start a command with its streams closed: it does its work, and ends as it would have."""
+    done = place.shell(f"reconcile {command} <&- >&-; echo $? >code; reconcile {command} >/dev/null 2>&-")
+    assert (done.code, (place.folder / "code").read_text()) == (ExitCode.DONE, "0\n"), str(done)
+    assert "Traceback" not in done.err
+
+
 def test_output_that_is_not_utf_8(place: Place) -> None:
     """A terminal that cannot show a letter shows its number; a plan is not lost for that."""
     place.set(PYTHONIOENCODING="iso-8859-1")

@@ -233,6 +233,11 @@ CASES = [
         setting(INTERCOM_CLIENT_SECRET=None, RECONCILER_API_TOKEN=None),
         amber={"webhook": "INTERCOM_CLIENT_SECRET and RECONCILER_API_TOKEN are not set"},
     ),
+    Case(
+        "no token of the service's own endpoints",
+        setting(RECONCILER_API_TOKEN=None),
+        amber={"webhook": "RECONCILER_API_TOKEN is not set: the web service answers Intercom alone"},
+    ),
     Case("nobody is told", setting(RECONCILER_NOTIFY=None), amber={"notify": "RECONCILER_NOTIFY is not set"}),
     Case(
         "no day of the token",
