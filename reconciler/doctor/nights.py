@@ -28,7 +28,7 @@ _ORPHAN = "orphan-contact"
 
 
 def plans(around: Around) -> Check:
-    """Plans are kept, and can be read."""
+    """Plans can be kept, and those that are can be read."""
     found = around.records.value(asks="plans")
     place = around.settings.plans
     if found.not_read:

@@ -46,10 +46,10 @@ class Records:
 
 
 def read_records(store: PlanStore) -> Records:
-    """The newest records. Raises ReconcilerError where the place cannot be read, PlanUnreadable where the newest record
-    is damaged, since nothing may be built on it.
+    """The newest records. Raises ReconcilerError where the place cannot be read or, as far as can be seen, not written;
+    PlanUnreadable where the newest record is damaged, since nothing may be built on it.
     """
-    store.latest_digest()
+    store.look_ready()
     ids = store.list_ids()
     plans: list[Plan] = []
     runs: dict[str, RunOutcome] = {}

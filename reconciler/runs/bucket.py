@@ -89,6 +89,9 @@ class Bucket(Objects):
                 next_step="Name a folder, or a bucket of a store that has conditional writes, as Amazon S3 does.",
             )
 
+    def check_open(self) -> None:
+        """Only a write would tell."""
+
     def _make_room(self, name: str) -> None:
         """S3 has no folders."""
 

@@ -122,6 +122,10 @@ class Objects(ABC):
     def check(self) -> None:
         """Raises SettingsError where the place overwrites what it was told to put only if absent (failure mode A17)."""
 
+    @abstractmethod
+    def check_open(self) -> None:
+        """Raises ReconcilerError where it can be told, without writing, that nothing can be written here."""
+
     def _read(self, name: str) -> bytes:
         found = obstore.get(self._store(), name)
         if found.meta["size"] > MOST_BYTES:
@@ -162,6 +166,17 @@ class Folder(Objects):
 
     def check(self) -> None:
         """A hard link never replaces what is there."""
+
+    def check_open(self) -> None:
+        """The folder, or where there is none yet the folder that it would be made in, must let this user write."""
+        path = self._path.absolute()
+        there = self._is_there()
+        with self._trouble("write", ""):
+            nearest = path if there else next(one for one in path.parents if one.exists())
+            if not nearest.is_dir():
+                raise NotADirectoryError(f"{nearest.name} is not a folder")
+            if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=True):
+                raise PermissionError(f"this user may not write to the folder {nearest.name or nearest}")
 
     def _make_room(self, name: str) -> None:
         with self._trouble("write", ""):

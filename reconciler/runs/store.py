@@ -61,10 +61,15 @@ class PlanStore:
     def ready(self) -> None:
         """Raises what would keep a record from being stored: before minutes of reading, and before anything is sent.
 
-        That is a place that overwrites (SettingsError), or a newest record that is not as it was written
-        (PlanUnreadable), since nothing may be built on it.
+        That is a folder that is closed to this user, a place that overwrites (SettingsError), or a newest record that
+        is not as it was written (PlanUnreadable), since nothing may be built on it.
         """
         self._check()
+        self.look_ready()
+
+    def look_ready(self) -> None:
+        """As `ready`, for whoever may write nothing: whether the place overwrites, only a write would tell."""
+        self._place.check_open()
         self.latest_digest()
 
     def put_plan(self, plan: Plan) -> str:

@@ -220,6 +220,13 @@ CASES = [
         waiting=[*RECORDS, *STATE],
     ),
     Case(
+        "plans below a file",
+        setting(RECONCILER_PLANS="union.db/plans", RECONCILER_STATE_URL="sqlite:///elsewhere.sqlite"),
+        red={"plans": "cannot write union.db/plans: union.db is not a folder"},
+        amber={"webhook": "no event has come in yet"},
+        waiting=[*RECORDS[1:]],
+    ),
+    Case(
         "a state that is none",
         setting(RECONCILER_STATE_URL="redis://x"),
         red={"settings": "RECONCILER_STATE_URL is malformed"},

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -377,6 +378,48 @@ def test_folder_that_may_not_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(ReconcilerError, match=r"cannot write .*Permission denied"):
         PlanStore(str(tmp_path)).put_plan(plan_at(1))
+
+
+CLOSED = """
+import os, sys
+from reconciler.errors import ReconcilerError
+from reconciler.runs.store import PlanStore
+if os.geteuid() == 0:  # who may write anywhere
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+for location in sys.argv[1:]:
+    for ask in (PlanStore(location).ready, PlanStore(location).look_ready):
+        try:
+            ask()
+            print("ready")
+        except ReconcilerError as error:
+            print(error.what, error.next_step)
+"""
+
+
+def test_closed_folder_is_told_before_anything_is_read() -> None:
+    """Minutes of reading both sides would be for nothing; and the doctor, who may write nothing, sees it as well."""
+    with tempfile.TemporaryDirectory() as name:
+        closed, opened = Path(name, "closed"), Path(name, "opened")
+        closed.mkdir()
+        opened.mkdir()
+        places = [closed, closed / "plans", opened, opened / "not" / "yet"]
+        opened.chmod(0o777)
+        closed.chmod(0o555)
+        Path(name).chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, "-c", CLOSED, *map(str, places)],
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    step = "Check that the folder RECONCILER_PLANS names exists, belongs to this user and has room left."
+    why = "this user may not write to the folder closed"
+    refused = [f"cannot write {place}: {why} {step}" for place in places[:2] for _ in range(2)]
+    assert done.stdout.splitlines() == [*refused, *["ready"] * 4]
 
 
 FULL = """
