@@ -160,10 +160,7 @@ def test_reader_that_leaves_is_no_error_to_shout_about(place: Place) -> None:
     assert (gone.out, gone.err) == ("", "")
 
 
-OUTPUTS = ["plan", "rules schema", "verify", "--help"]
-
-
-@pytest.mark.parametrize("command", OUTPUTS)
+@pytest.mark.parametrize("command", ["plan", "rules schema", "--help"])
 def test_output_onto_a_full_disk(command: str, place: Place) -> None:
     """`reconcile plan > plan.txt` where no room is left is no bug to be reported: it says why, and what to do."""
     done = place.shell(f"reconcile {command} >/dev/full")
@@ -175,7 +172,7 @@ def test_output_onto_a_full_disk(command: str, place: Place) -> None:
     ]
 
 
-@pytest.mark.parametrize("command", OUTPUTS)
+@pytest.mark.parametrize("command", ["plan", "verify"])
 def test_output_that_nobody_wants(command: str, place: Place) -> None:
     """A scheduler may start a command with its streams closed: it does its work, and ends as it would have."""
     done = place.shell(f"reconcile {command} <&- >&-; echo $? >code; reconcile {command} >/dev/null 2>&-")
