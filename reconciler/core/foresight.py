@@ -11,16 +11,16 @@ from collections.abc import Iterable
 
 from reconciler.core.drafts import Draft
 from reconciler.core.match import Matcher, evidence
-from reconciler.core.world import Case, Ruling, ruling
+from reconciler.core.world import Ruling, World, ruling
 
 
-def contradiction(case: Case, drafts: Iterable[Draft], matcher: Matcher) -> Ruling | None:
-    """The ruling against the first action that would leave a contact that is not clearly this member; None for none."""
+def contradiction(world: World, drafts: Iterable[Draft], matcher: Matcher) -> Ruling | None:
+    """The ruling against the first action that would leave a contact that is not clearly its member; None for none."""
     for draft in drafts:
         if draft.do in {"archive", "merge"}:
             continue
         match = matcher.match(draft.written())
-        if match.number == case.member.number:
+        if match.number == draft.member:
             continue
         why = match.why or f"{', '.join(draft.set)} would tie it to nobody"
         return ruling(
@@ -28,7 +28,7 @@ def contradiction(case: Case, drafts: Iterable[Draft], matcher: Matcher) -> Ruli
             "review",
             f"is left as it is, for once it is written: {why}",
             contact=draft.contact.id if draft.contact is not None else None,
-            member=case.member.number,
-            evidence=evidence(match, case.world.people, case.world.source.name),
+            member=draft.member,
+            evidence=evidence(match, world.people, world.source.name),
         )
     return None

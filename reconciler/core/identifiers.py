@@ -10,7 +10,7 @@ until nothing is held up. Every round but the last takes something away, and nea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
@@ -102,10 +102,14 @@ def _holders(field: str, value: str, snapshot: Snapshot) -> tuple[Contact, ...]:
     return tuple(contact for contact in held.get(_key(field, value), ()) if contact.role == "user")
 
 
-def settle(drafts: list[Draft], snapshot: Snapshot) -> tuple[list[Draft], list[Ruling]]:
+def settle(
+    drafts: list[Draft], snapshot: Snapshot, *, against: Callable[[Draft], Ruling | None]
+) -> tuple[list[Draft], list[Ruling]]:
     """Give out identifiers in an order that Intercom accepts; report what cannot be given out.
 
-    Changes the drafts; returns those that remain, and a ruling for each one held up.
+    Changes the drafts; returns those that remain, and a ruling for each one held up. against: what speaks against a
+    draft that goes without its e-mail, which may have been what told its member from another; then nothing is done to
+    that member.
     """
     rulings: list[Ruling] = []
     while True:
@@ -116,6 +120,11 @@ def settle(drafts: list[Draft], snapshot: Snapshot) -> tuple[list[Draft], list[R
             return drafts, rulings
         rulings.extend(_held_up(one) for one in held_up)
         drafts = _without(drafts, held_up)
+        for one in held_up:
+            contradicted = against(one.draft) if one.draft in drafts else None
+            if contradicted is not None:
+                rulings.append(contradicted)
+                drafts = [draft for draft in drafts if draft.member != one.draft.member]
 
 
 class _HeldUp(msgspec.Struct, frozen=True):

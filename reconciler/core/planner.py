@@ -90,7 +90,7 @@ def decide(world: World, scope: Scope, history: History = NO_HISTORY) -> Decisio
         if unconfirmed(case):
             continue
         wanted = drafts_of_case(case, answers)
-        against = contradiction(case, wanted, matcher) or _frozen(wanted, history)
+        against = contradiction(world, wanted, matcher) or _frozen(wanted, history)
         rulings.extend([] if against is None else [against])
         drafts.extend(wanted if against is None else [])
     for survey in SURVEYS:
@@ -102,7 +102,7 @@ def decide(world: World, scope: Scope, history: History = NO_HISTORY) -> Decisio
                 rulings.extend([] if against is None else [against])
                 drafts.extend(wanted if against is None else [])
     give_up(world, drafts)
-    drafts, held_up = settle(drafts, world.snapshot)
+    drafts, held_up = settle(drafts, world.snapshot, against=lambda draft: contradiction(world, [draft], matcher))
     actions = with_undo_known(actions_of(_cut(drafts, scope.limit)), world.snapshot)
     return Decision(_findings([*rulings, *held_up], actions), actions, unchanged)
 

@@ -18,7 +18,7 @@ from reconciler.core.diff import as_text
 from reconciler.core.history import History
 from reconciler.core.model import MAX_TEXT, Contact, Finding, Member
 from reconciler.core.phones import parse_phone
-from reconciler.core.rules import Findings, Rules
+from reconciler.core.rules import Confirm, Findings, Rules
 from reconciler.core.seen import Basis, Seen
 from reconciler.core.text import fold_email, fold_name
 from reconciler.core.world import World
@@ -71,6 +71,7 @@ class _Groupings:
         self._world = world
         self._disputed = {match.contact.id: match for match in world.matches.disputed}
         self._tied = {match.contact.id: match for matches in world.matches.tied.values() for match in matches}
+        self._names_tell = _names_tell(world.rules)
         self._group_of: dict[_Key, set[_Key]] = {}
 
     def add(self, name: str) -> None:
@@ -136,11 +137,22 @@ class _Groupings:
             yield from (("contact", one.id) for one in self._world.snapshot.by_email.get(fold_email(email), ()))
 
     def _of_phone(self, phone: str | None, names: set[str]) -> Iterator[_Key]:
-        """Members who have this phone too, and one of these names: colleagues of one office have nothing to do here."""
+        """Members who have this phone too, and one of these names where nobody is known by a phone without the name:
+        colleagues of one office have nothing to do here then.
+        """
         people = self._world.people
         for number in people.by_phone.get(phone or "", ()):
-            if any(_name_of(member) in names for member in people.by_number[number]):
+            if not self._names_tell or any(_name_of(member) in names for member in people.by_number[number]):
                 yield "member", number
+
+
+def _names_tell(rules: Rules) -> bool:
+    """Whether a phone says nothing of anybody unless the name agrees."""
+    return all(
+        one.confirm == Confirm(any_of=("name",)) and one.unconfirmed == "ignore"
+        for one in rules.matching.identifiers
+        if one.is_ == "phone"
+    )
 
 
 def _numbers_on(contact: Contact) -> tuple[str | None, str | None]:

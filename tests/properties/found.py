@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from reconciler.core.model import Member
-from reconciler.core.rules import Confirm, Matching, Rules
+from reconciler.core.rules import Confirm, Identifier, Matching, Rules
 from tests.properties.strategies import UUIDS, Union, email_of
 from tests.support.builders import default_rules, make_member
 
@@ -148,6 +148,24 @@ MET_FROM_ONE_SIDE = Union(
 )
 """c1 leads to the father by the phone, and the father not to c1: what a plan keeps of the two was apart."""
 
+TOLD_APART_BY_AN_E_MAIL = Union(
+    members=(member("1001", first_name=None, last_name=None, phone="+16175550123"), NAMESAKE),
+    contacts=(
+        {"id": "c1", "role": "user", "external_id": "1001"},
+        {"id": "c2", "role": "user", "email": email_of("1001")},
+    ),
+    rules=msgspec.structs.replace(
+        rules(archive_duplicates={"then": "off"}),
+        matching=Matching(
+            identifiers=(
+                *default_rules().matching.identifiers[:-1],
+                Identifier(by="phone", is_="phone", confirm=Confirm(any_of=("email", "name"))),
+            )
+        ),
+    ),
+)
+"""c2 keeps the e-mail, so c1 went without it: but the phone that it got all the same then spoke for another member."""
+
 FOUND = {
     "shared phone": SHARED_PHONE,
     "phone of a namesake": PHONE_OF_A_NAMESAKE,
@@ -161,6 +179,7 @@ FOUND = {
     "orphan under an active number": ORPHAN_UNDER_AN_ACTIVE_NUMBER,
     "promoted over a user": PROMOTED_OVER_A_USER,
     "met from one side": MET_FROM_ONE_SIDE,
+    "told apart by an e-mail": TOLD_APART_BY_AN_E_MAIL,
     "two by a blank": TWO_BY_A_BLANK,
     "e-mail of a stranger": E_MAIL_OF_A_STRANGER,
 }
