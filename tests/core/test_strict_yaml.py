@@ -107,10 +107,22 @@ REFUSED: list[tuple[str | bytes, int, str, str]] = [
     ("a: 1\n---\nb: 2\n", 2, "a second document", "most readers drop it"),
     ("%YAML 1.1\n---\na: 1\n", 1, "a directive", "changes how the rest is read"),
     ("# c\n%TAG !e! tag:x:\n---\na: 1\n", 2, "a directive", "changes how the rest is read"),
-    ("a: 1\n b: 2\n", 2, "not YAML: mapping values are not allowed", "a syntax error keeps its line"),
-    ("a:\n\t- x\n", 2, "not YAML: found character", "a tab as indentation"),
-    ("a: [1\n", 1, "not YAML: ", "a bracket never closed, noticed at the end"),
-    ("a: 1\nb\nc: 2\n", 2, "not YAML: ", "a key without its colon, noticed a line later"),
+    ("a: 1\n b: 2\n", 2, "not YAML: indented otherwise than the lines before it", "a syntax error keeps its line"),
+    ("a:\n\t- x\n", 2, "not YAML: a tab; indent with spaces", "a tab as indentation"),
+    ("a:\r\n\t- x\r\n", 2, "not YAML: a tab; indent with spaces", "the same as Windows writes it"),
+    ("a: [1\n", 1, "not YAML: the list that begins here is not closed", "a bracket never closed, noticed at the end"),
+    ("a: [1,\n  2\nb: {c: 1\n", 1, "not YAML: the list that begins here", "noticed lines later, said where it began"),
+    ("a: {b: 1\n", 1, "not YAML: the map that begins here is not closed", "the same of a brace"),
+    ('a: "x\nb: 1\n', 1, "not YAML: the quote that begins here is not closed", "the same of a quote"),
+    ('a: "\\d"\n', 1, "not YAML: a backslash in a text in double quotes", "a regular expression"),
+    ("a: x: y\n", 1, "not YAML: a second colon in one line; put a text", "a text with a colon"),
+    ("a b\n# c\nd: 1\n", 1, "not YAML: a key without ': '", "a colon forgotten, noticed a line later"),
+    ("a: @x\n", 1, "not YAML: no text begins with '@' unless it is in quotes", "a letter that YAML keeps for itself"),
+    ("a:\n  - 1\n  -2\n", 3, "not YAML: ", "a dash without its space"),
+    ("- a\nb: 1\n", 2, "not YAML: each item of a list begins with '- '", "a line that is no item"),
+    ("  a: 1\nb: 2\n", 2, "not YAML: indented otherwise than the lines before it", "a line moved by a space or two"),
+    ("a: ,\nb: [, 1]\n", 1, "not YAML: ", "a comma for a value"),
+    ("a: 1\nb\nc: 2\n", 2, "not YAML: a key without ': '", "a key without its colon, noticed a line later"),
     (b"a: 1\nb: \xff\n", 2, "not UTF-8: byte 0xff", "Latin-1"),
     ("a: 1\n".encode("utf-16"), 1, "not UTF-8: byte 0xff", "UTF-16, as Windows programs save"),
     (b"a: 1\nb: x\x00y\n", 2, "U+0000", "a control character"),
@@ -202,6 +214,13 @@ def test_no_text_breaks_the_reader(text: str | bytes) -> None:
     """Whatever the bytes, there is a tree or a problem, never an exception."""
     document = parse(text, file="f.yaml")
     assert document.root is not None or document.problems
+
+
+def test_a_quote_that_another_one_seems_to_close() -> None:
+    """The parser notices where the next quote begins, thirty lines further down; said is where the first one did."""
+    (problem,) = parse(f"a: 'x\n{'# dull' + chr(10) * 30}b: 'y'\n", file="f.yaml").problems
+    assert problem.line == 32
+    assert problem.says.endswith("; or the quote in line 1 is not closed: it goes on to line 32")
 
 
 _TREES = st.recursive(

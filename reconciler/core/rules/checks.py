@@ -70,7 +70,12 @@ OPTIONAL_COLUMNS: Mapping[tuple[str, str], tuple[str, ...]] = {
 MEMBER_COLUMNS = tuple(field for field in get_args(MemberField) if field != "positions")
 """The member fields that hold one text each."""
 
-_ONLY_FROM = {"external_id": "member_number", "email": "email", "phone": "phone"}
+_ONLY_FROM = {
+    "external_id": "member_number",
+    "email": "email",
+    "phone": "phone",
+    "custom_attributes.member_number": "member_number",
+}
 _SAME_AS = {
     "mapping": "member_number",
     "external_id": "member_number",
@@ -79,6 +84,8 @@ _SAME_AS = {
     "phone": "phone",
 }
 _MEMBER_TYPE_KEY = ("status", "member_type_id")
+_CONTACT_ID = re.compile(r"[0-9a-f]{24}")
+"""What Intercom's ids of contacts look like (examples of the description 2.16)."""
 _A_UUID = "9b2f0d5e-6c1a-4e1b-8f57-2d3c4b5a6978"
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
@@ -321,6 +328,8 @@ def _check_member_types(place: Place, entries: Mapping[str, Node]) -> None:
         pair = member_type_key(written)
         if pair is None:
             place.at(written).report("a key here is a status, a comma and a member type id, e.g. 'Active, 6'")
+        elif pair[0].isdecimal() and not pair[1].isdecimal():
+            place.at(written).report(f"the status comes first: '{pair[1]}, {pair[0]}'")
         elif pair in seen:
             place.at(written).report(f"the same status and id as in line {seen[pair].line}")
         else:
@@ -332,8 +341,12 @@ def _check_mappings(place: Place, entries: Mapping[str, Node]) -> None:
     for contact, node in entries.items():
         if not is_id(contact):
             place.at(contact).report("no id of a contact: blank, too long, or with a space in it")
+        elif "/" in contact:
+            place.at(contact).report("no id of a contact: of an address, only what stands behind the last /")
         if not is_id(node.written):
             place.at(contact).report("no member number: blank, too long, or with a space in it")
+        elif _CONTACT_ID.fullmatch(node.written):
+            place.at(contact).report("the id of a contact in place of a member number: write CONTACT ID: member number")
 
 
 def _check_values(place: Place, entries: Mapping[str, Node]) -> None:

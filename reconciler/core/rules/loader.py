@@ -62,6 +62,7 @@ def parse_rules(files: Mapping[str, str | bytes]) -> Rules:
             problems.append(Problem(name, 0, "the file is missing"))
     if not problems:
         _check_expected_types(read, problems)
+        _check_statuses(read, problems)
     if problems:
         raise RulesError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
     texts = {name: _as_text(files[name]) for name in sorted(read) if name != "mappings.yaml"}
@@ -138,6 +139,23 @@ def _check_expected_types(read: Mapping[str, Node], problems: list[Problem]) -> 
             entry.at(number).report(f"a member type with a name; write {names[pair]!r}")
         elif pair is None and item.written not in names.values():
             entry.at(number).report(f"no name in member_types.yaml; {suggest(item.written, names.values())}")
+
+
+def _check_statuses(read: Mapping[str, Node], problems: list[Problem]) -> None:
+    """A slip in who.status would leave nobody who should be a contact; member_types.yaml has the same words."""
+    entry = Place("contacts.yaml", read["contacts.yaml"], (), problems).at("who", "status")
+    pairs = filter(None, map(member_type_key, _entries(read["member_types.yaml"])))
+    known = tuple(dict.fromkeys(status for status, _ in pairs))
+    for number, item in enumerate(entry.node.value if isinstance(entry.node.value, tuple) else ()):
+        if item.written in known:
+            continue
+        close = next((status for status in known if status.casefold() == item.written.casefold()), None)
+        if close is not None:
+            entry.at(number).report(
+                f"{item.written!r} in one place and {close!r} in member_types.yaml; write both alike"
+            )
+        elif all(word in known for word in item.written.split()):
+            entry.at(number).report("two statuses in one text; a comma goes between them")
 
 
 def _build(read: Mapping[str, Node]) -> Rules:

@@ -8,6 +8,7 @@ name. It knows the kinds of types that `core/rules/` uses, and raises TypeError 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,9 @@ from reconciler.core.rules.strict_yaml import Node, plain
 from reconciler.errors import Problem
 
 Key: TypeAlias = str | int
+
+_NONE = ("", "no", "none", "nothing", "null", "off", "~")
+_TIGHT_COLON = re.compile(r"\S:\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def _walk(place: Place, wanted: types.Type, checks: Mapping[type, Check]) -> Non
             close = nearest(value, [str(valid) for valid in values])
             _refuse(place, wanted, f"; did you mean {close!r}?" if close is not None else "")
         case _ if not _same_kind(wanted, place.node.value) or not _within_bounds(place.node, wanted):
-            _refuse(place, wanted)
+            _refuse(place, wanted, _how_to_write(wanted, place.node))
         case _:
             pass
 
@@ -147,6 +151,37 @@ def _refuse(place: Place, wanted: types.Type, hint: str = "") -> None:
     place.report(f"expected {wanted_text(wanted)}, found {found(place.node)}{hint}")
 
 
+def _how_to_write(wanted: types.Type, node: Node) -> str:
+    """For a map or list that is written as one value: how it is written instead."""
+    is_scalar = bool(node.written) and not isinstance(node.value, dict | tuple)
+    if isinstance(wanted, types.UnionType):
+        wanted = next(member for member in wanted.types if not isinstance(member, types.NoneType))
+    match wanted:
+        case types.VarTupleType() if node.written.lower() in _NONE:
+            return "; write [] for none"
+        case types.VarTupleType() if is_scalar:
+            return f"; write [{_short(node.written)}]"
+        case types.StructType() | types.DictType() if is_scalar and _TIGHT_COLON.search(node.written):
+            return "; a colon needs a space behind it"
+        case types.StructType(fields=fields):
+            return f"; its keys: {', '.join(field.encode_name for field in fields)}"
+        case types.DictType():
+            return "; each line is a key, a colon, a space and a value"
+        case _:
+            return ""
+
+
+def _unknown_key(key: str, valid: Iterable[str]) -> str:
+    """What is said of a key that is none: also where a colon was forgotten, or the space behind it."""
+    name, colon, rest = key.partition(":")
+    names = list(valid)
+    if colon and rest and name in names:
+        return "unknown key; a colon needs a space behind it"
+    if (first := key.split(" ", maxsplit=1)[0]) in names:
+        return f"unknown key; a colon is missing after {first!r}"
+    return f"unknown key; {suggest(key, names)}"
+
+
 def _walk_struct(place: Place, wanted: types.StructType, checks: Mapping[type, Check]) -> None:
     before = len(place.problems)
     fields = {field.encode_name: field for field in wanted.fields}
@@ -158,7 +193,7 @@ def _walk_struct(place: Place, wanted: types.StructType, checks: Mapping[type, C
         if key in fields:
             _walk(place.at(key), fields[key].type, checks)
         else:
-            place.at(key).report(f"unknown key; {suggest(key, fields)}")
+            place.at(key).report(_unknown_key(key, fields))
     for name, field in fields.items():
         if field.required and name not in entries and name not in meant:
             place.at(name).report(f"missing; it must be {wanted_text(field.type)}")

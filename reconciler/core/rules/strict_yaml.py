@@ -25,6 +25,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from reconciler.core.rules.slips import in_words
 from reconciler.errors import Problem
 
 MAX_BYTES = 1024 * 1024
@@ -156,6 +157,8 @@ class _Reader:
         self._text = text
         self._file = file
         self._problems = problems
+        self._long_quote: tuple[int, int] | None = None
+        """The first and last line of the last text in quotes that has several."""
 
     def read(self) -> Node | None:
         """The root of the first document; an empty text is a node without value."""
@@ -165,17 +168,18 @@ class _Reader:
         except _Stop:
             return None
         except yaml.MarkedYAMLError as error:
-            context = f" {error.context}" if error.context else ""
-            self._problems.append(Problem(self._file, self._line_of(error), f"not YAML: {error.problem}{context}"))
+            line, says = in_words(error, self._text)
+            # The parser may stop after the last line of the file.
+            last = len(_LINE_BREAK.findall(self._text.rstrip())) + 1
+            self._problems.append(Problem(self._file, min(line, last), f"not YAML: {says}{self._open_quote()}"))
             return None
 
-    def _line_of(self, error: yaml.MarkedYAMLError) -> int:
-        """The line to look at, which is always one of the file's: the parser may stop after the last."""
-        # A key without its colon is noticed in the line after it.
-        at_key = error.context == "while scanning a simple key" and error.context_mark is not None
-        mark = error.context_mark if at_key else error.problem_mark
-        last = len(_LINE_BREAK.findall(self._text.rstrip())) + 1
-        return 0 if mark is None else min(mark.line + 1, last)
+    def _open_quote(self) -> str:
+        """The last text in quotes that goes on in another line: more likely one that was never closed."""
+        if self._long_quote is None:
+            return ""
+        first, last = self._long_quote
+        return f"; or the quote in line {first} is not closed: it goes on to line {last}"
 
     def _documents(self) -> Node:
         root: Node | None = None
@@ -223,6 +227,9 @@ class _Reader:
 
     def _scalar(self, event: ScalarEvent, line: int, *, broken: bool) -> Node:
         written = event.value
+        start, end = _line(event), _line(event, at_end=True)
+        if event.style in ("'", '"') and end > start:
+            self._long_quote = (start, end)
         if match := _UNFIT_IN_FILE.search(written):
             self._report(line, f"a character that cannot be seen, U+{ord(match[0]):04X}, by its code; leave it out")
             broken = True
@@ -285,8 +292,8 @@ def _read_otherwise(written: str) -> str | None:
     return "a number" if _NUMBER_OF_YAML_1_2.fullmatch(written) else None
 
 
-def _line(event: Event) -> int:
-    mark: Any = event.start_mark
+def _line(event: Event, *, at_end: bool = False) -> int:
+    mark: Any = event.end_mark if at_end else event.start_mark
     return int(mark.line) + 1
 
 
