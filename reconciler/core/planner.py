@@ -63,7 +63,7 @@ def archive_candidates(world: World) -> tuple[str, ...]:
                 found.update(match.contact.id for match in choose(matches, number, duplicates.keep)[1])
     orphan = world.rules.findings.orphan_contact
     if orphan.then == "archive" and orphan.unless == "open_conversation":
-        found.update(contact.id for contact, _ in orphans(world))
+        found.update(contact.id for contact in orphans(world))
     return tuple(sorted(found))
 
 

@@ -19,8 +19,8 @@ def survey(world: World) -> Iterator[Ruling]:
     settings = world.rules.findings.orphan_contact
     if settings.then == "off":
         return
-    for contact, number in orphans(world):
-        says, asks = _verdict(world, contact, number)
+    for contact, number, tied_to in _orphans(world):
+        says, asks = _verdict(world, contact, number, tied_to)
         members = world.people.by_number.get(number, ())
         yield ruling(
             RULE,
@@ -36,18 +36,24 @@ def survey(world: World) -> Iterator[Ruling]:
         )
 
 
-def orphans(world: World) -> Iterator[tuple[Contact, str]]:
-    """The contacts, each with its number, by contact id."""
+def orphans(world: World) -> Iterator[Contact]:
+    """The contacts, by id."""
+    for contact, _, _ in _orphans(world):
+        yield contact
+
+
+def _orphans(world: World) -> Iterator[tuple[Contact, str, str]]:
+    """The contacts, each with the number it shows and the one it is tied to, by contact id; a stranger's are one."""
     pattern = re.compile(world.rules.findings.orphan_contact.looks_like)
-    contacts = list(world.matches.strangers)
+    contacts: list[tuple[Contact, str | None]] = [(contact, None) for contact in world.matches.strangers]
     for tied_to, matches in world.matches.tied.items():
         if not _is_held(world, tied_to):
-            contacts.extend(match.contact for match in matches)
-    for contact in sorted(contacts, key=lambda contact: contact.id):
+            contacts.extend((match.contact, tied_to) for match in matches)
+    for contact, whose in sorted(contacts, key=lambda pair: pair[0].id):
         texts = map(as_text, (contact.external_id, contact.custom_attributes.get("member_number")))
         number = next((text for text in texts if text is not None and pattern.fullmatch(text)), None)
         if number is not None and not _is_held(world, number):
-            yield contact, number
+            yield contact, number, whose or number
 
 
 def _is_held(world: World, number: str) -> bool:
@@ -58,11 +64,11 @@ def _is_held(world: World, number: str) -> bool:
     return any(member.status in statuses for member in world.people.by_number.get(number, ()))
 
 
-def _verdict(world: World, contact: Contact, number: str) -> tuple[str, tuple[Ask, ...]]:
+def _verdict(world: World, contact: Contact, number: str, tied_to: str) -> tuple[str, tuple[Ask, ...]]:
     says = f"member number {number} belongs to nobody who should be a contact"
     addition = ""
     asks: tuple[Ask, ...] = ()
-    if world.people.in_review(number):
+    if world.people.in_review(number) or world.people.in_review(tied_to):
         addition = "left as it is until the source is clear about that member"
     elif world.rules.findings.orphan_contact.then == "archive":
         addition, asks = _archive(world, contact)
