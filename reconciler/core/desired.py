@@ -54,6 +54,8 @@ class People(msgspec.Struct, frozen=True, gc=False):
     """Numbers of the members who share an e-mail. For look-ups only: never iterated."""
     unsure: frozenset[str] = frozenset()
     """Numbers of the members of whom a row is quarantined. For look-ups only: never iterated."""
+    unnumbered: dict[str, tuple[Member, ...]] = {}
+    """`fold_email` → rows that have this e-mail and no member number."""
 
     def e164_of(self, member: Member, *, region: str) -> str | None:
         """The phone of one row, in E.164; None where it has none that can be one."""
@@ -67,9 +69,13 @@ class People(msgspec.Struct, frozen=True, gc=False):
 def gather_people(source: SourceData, rules: Rules) -> People:
     """Read members and positions into one picture. Pure; linear in the number of rows."""
     by_number: dict[str, tuple[Member, ...]] = {}
+    unnumbered: dict[str, tuple[Member, ...]] = {}
     for member in source.members:
         if member.number:
             by_number[member.number] = (*by_number.get(member.number, ()), member)
+        elif member.email:
+            email = fold_email(member.email)
+            unnumbered[email] = (*unnumbered.get(email, ()), member)
     phones = _phones(by_number, rules)
     by_email = _numbers_by(by_number, lambda member: fold_email(member.email) if member.email else None)
     region = phone_region(rules)
@@ -92,6 +98,7 @@ def gather_people(source: SourceData, rules: Rules) -> People:
         shared=shared,
         sharing=frozenset(number for numbers in shared.values() for number in numbers),
         unsure=unsure,
+        unnumbered=unnumbered,
     )
 
 

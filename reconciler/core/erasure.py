@@ -220,7 +220,7 @@ def _split(item: dict[str, Any]) -> Item:
 
 def _named(group: dict[str, Any]) -> list[str]:
     """Whom a line of `seen` is about: `members/12345`, `contacts/5ba6…`."""
-    members = (f"members/{one.get('number', '')}" for one in group.get("members", ()))
+    members = (f"members/{one.get('number', '')}" for one in group.get("members", ()) if one.get("number"))
     return sorted({*members, *(f"contacts/{one['id']}" for one in group.get("contacts", ()))})
 
 

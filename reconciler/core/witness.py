@@ -165,8 +165,11 @@ def _name_of(member: Member) -> str:
 
 def _seen(world: World, history: History, numbers: list[str], contacts: list[str]) -> Seen:
     people = world.people
+    emails = dict.fromkeys(fold_email(email) for one in contacts if (email := world.snapshot.by_id[one].email))
+    unnumbered = (member for email in emails for member in people.unnumbered.get(email, ()))
+    numbered = (member for number in numbers for member in people.by_number[number])
     return Seen(
-        members=tuple(_cut(member) for number in numbers for member in people.by_number[number]),
+        members=tuple(_cut(member) for rows in (unnumbered, numbered) for member in rows),
         positions=tuple(position for number in numbers for position in people.positions.get(number, ())),
         quarantined=tuple(one for one in world.source.quarantined if one.number in numbers),
         contacts=tuple(_in_order(world.snapshot.by_id[one]) for one in contacts),

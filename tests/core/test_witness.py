@@ -40,7 +40,7 @@ def check_that_groups_decide_alike(plan: Plan, rules: Rules) -> None:
 
 def check_that_groups_do_not_overlap(plan: Plan) -> None:
     """Each member and each contact stands in one group, so that a world is one line of the file."""
-    numbers = [number for seen in plan.seen for number in sorted({member.number for member in seen.members})]
+    numbers = [number for seen in plan.seen for number in sorted({one.number for one in seen.members if one.number})]
     contacts = [contact.id for seen in plan.seen for contact in seen.contacts]
     assert len(set(numbers)) == len(numbers)
     assert len(set(contacts)) == len(contacts)

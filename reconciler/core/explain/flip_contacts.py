@@ -52,7 +52,7 @@ def changes_of_holders(setting: Setting, contacts: Sequence[Contact], rows: tupl
 
 def changes_of_mappings(setting: Setting, member: str | None, contacts: Sequence[Contact]) -> Iterator[Trial]:
     """A person's decision that a contact is this or another member of the group, and the lack of one."""
-    numbers = sorted({row.number for row in setting.source.members}, key=lambda one: (one != member, one))
+    numbers = sorted({row.number for row in setting.source.members if row.number}, key=lambda one: (one != member, one))
     for contact in contacts:
         mappings = setting.rules.mappings
         mapped = mappings.get(contact.id)

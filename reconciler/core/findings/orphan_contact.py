@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from reconciler.core.diff import as_text, same
 from reconciler.core.model import Contact, Evidence
+from reconciler.core.text import fold_email
 from reconciler.core.world import Ask, Ruling, World, ruling
 
 RULE = "orphan-contact"
@@ -70,11 +71,20 @@ def _verdict(world: World, contact: Contact, number: str, tied_to: str) -> tuple
     asks: tuple[Ask, ...] = ()
     if world.people.in_review(number) or world.people.in_review(tied_to):
         addition = "left as it is until the source is clear about that member"
+    elif (row := _row_of_its_email(world, contact)) is not None:
+        addition = f"left as it is, for row {row} has its e-mail and no member number"
     elif world.rules.findings.orphan_contact.then == "archive":
         addition, asks = _archive(world, contact)
     elif world.rules.findings.orphan_contact.then == "relabel":
         addition, asks = _relabel(world, contact)
     return f"{says}; {addition}" if addition else says, asks
+
+
+def _row_of_its_email(world: World, contact: Contact) -> str | None:
+    """A row that has this contact's e-mail and lost its number: whoever that is should be a contact, this one maybe."""
+    rows = world.people.unnumbered.get(fold_email(contact.email), ()) if contact.email else ()
+    statuses = world.rules.contacts.who.status
+    return next((member.row for member in rows if member.status in statuses), None)
 
 
 def _archive(world: World, contact: Contact) -> tuple[str, tuple[Ask, ...]]:
