@@ -80,16 +80,18 @@ def judge(
     accepted: Accepted,
     now: datetime | None = None,
     rows: int | None = None,
+    shown: int = 0,
 ) -> Verdict:
     """Hold a source against every guard.
 
     `now` is when it was read, in UTC; without it, its latest change is not held against the clock. `rows` are those of
     the table that mirrors its positions (target `positions`): where there was no last good run, they are the past. No
-    positions at all are then never believed.
+    positions at all are then never believed. `shown` is how many contacts show positions that no positions would clear
+    (target `contacts`): where there was no last good run, they tell that there were some.
     """
     refused = []
     let_through: dict[str, list[_Doubt]] = {}
-    for doubt in _doubts(source, last_good=last_good, limits=limits, now=now, rows=rows):
+    for doubt in _doubts(source, last_good=last_good, limits=limits, now=now, rows=rows, shown=shown):
         if doubt.about is None:
             refused.append(doubt.says)
         elif accepted.numbers.get(doubt.about) == doubt.read:
@@ -113,13 +115,21 @@ def blanks(members: Sequence[Member]) -> dict[str, int]:
 
 
 def _doubts(
-    source: SourceData, *, last_good: LastGood | None, limits: Limits, now: datetime | None, rows: int | None
+    source: SourceData,
+    *,
+    last_good: LastGood | None,
+    limits: Limits,
+    now: datetime | None,
+    rows: int | None,
+    shown: int,
 ) -> Iterator[_Doubt]:
     yield from _whole(source)
     yield from _quarantine(source, limits)
     if last_good is not None:
         yield from _fewer_members(source, last_good, limits)
     yield from _fewer_positions(source, last_good, rows, limits)
+    if last_good is None and rows is None:
+        yield from _hidden_positions(source, shown, limits)
     if last_good is not None:
         yield from _blanked(source, last_good, limits)
     yield from _stale(source, last_good, limits, now)
@@ -191,6 +201,13 @@ def _fewer_positions(source: SourceData, last: LastGood | None, rows: int | None
             f"{positions} positions are {100 * positions / before:.1f}% of the {whose}; under {kept:g}%, and more than "
             f"{floor} fewer, is not believed (limits.yaml, source.positions_shrink_percent)",
         )
+
+
+def _hidden_positions(source: SourceData, shown: int, limits: Limits) -> Iterator[_Doubt]:
+    """A first night without any: row level security answers so, and every officer's contact would be cleared."""
+    if not source.positions and shown > limits.source.positions_shrink_floor:
+        says = f"no positions at all, where {shown} contacts show some (limits.yaml, source.positions_shrink_floor)"
+        yield _Doubt("positions", 0, 1, says)
 
 
 def _blanked(source: SourceData, last: LastGood, limits: Limits) -> Iterator[_Doubt]:

@@ -9,7 +9,7 @@ import msgspec
 from reconciler.core.actions import Action
 from reconciler.core.assembly import Context, Decision, Scope, assemble, finished, inputs_of, timestamp
 from reconciler.core.census import census_of
-from reconciler.core.diff import UPDATE_ATTRIBUTES
+from reconciler.core.diff import UPDATE_ATTRIBUTES, as_text
 from reconciler.core.drafts import Draft, actions_of, drafts_of, drafts_of_case
 from reconciler.core.findings import JUDGES, RULE_IDS, SURVEYS, quarantined_row
 from reconciler.core.findings.archive_duplicates import choose
@@ -195,6 +195,7 @@ def make_plan(world: World, scope: Scope, context: Context) -> Plan:
         limits=world.rules.limits,
         accepted=context.accepted,
         now=context.read_at,
+        shown=_showing_positions(world) if context.last_good is None and not world.source.positions else 0,
     )
     decision = _only_quarantined(world, scope) if verdict.refused else decide(world, scope, context.history)
     contacts, is_whole = world.snapshot.contacts, context.live is None
@@ -218,6 +219,15 @@ def make_plan(world: World, scope: Scope, context: Context) -> Plan:
             also=() if verdict.refused else (*scope.only, *context.also),
         ),
     )
+
+
+def _showing_positions(world: World) -> int:
+    """How many contacts show positions that would be cleared if the source had none."""
+    fields = world.rules.contacts.fields.items()
+    cleared = [path for path, rule in fields if rule.from_ == "positions" and rule.on_blank == "clear"]
+    if not cleared or world.rules.findings.missing_positions.then != "clear":
+        return 0
+    return sum(any(as_text(contact.get(path)) is not None for path in cleared) for contact in world.snapshot.contacts)
 
 
 def _only_quarantined(world: World, scope: Scope) -> Decision:

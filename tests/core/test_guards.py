@@ -315,3 +315,27 @@ def test_the_latest_change_never_goes_backwards_or_stale(before: int, now: int) 
     good = LastGood(PLAN, 10, 10, None, known.isoformat())
     found = refusals(read, last_good=good, limits=LIMITS, accepted=Accepted(), now=NOW)
     assert len(found) == (now < before) + (now < -24) + (now > 24)
+
+
+@pytest.mark.parametrize(
+    ("positions", "shown", "last_good", "refused", "reason"),
+    [
+        (0, 21, None, True, "a first night on which row level security hides them would clear every officer"),
+        (0, 20, None, False, "so few may go on any night"),
+        (1, 500, None, False, "there are some; the limit of updates is the brake"),
+        (0, 500, last(1000, 0), False, "the last good run had none either, and a person accepted that"),
+    ],
+)
+def test_no_positions_on_a_first_night(
+    positions: int, shown: int, last_good: LastGood | None, *, refused: bool, reason: str
+) -> None:
+    """Contacts that show positions are what is known of the past where nothing else is."""
+    read = source(1000, positions)
+    says = refusals(read, last_good=last_good, limits=LIMITS, accepted=Accepted(), shown=shown)
+    expected = (
+        f"no positions at all, where {shown} contacts show some (limits.yaml, source.positions_shrink_floor). "
+        "If that is true: --accept positions=0 --reason TEXT"
+    )
+    assert says == ((expected,) if refused else ()), reason
+    accepted = Accepted({"positions": 0}, "nobody holds any")
+    assert refusals(read, last_good=last_good, limits=LIMITS, accepted=accepted, shown=shown) == ()

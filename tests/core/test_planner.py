@@ -17,7 +17,7 @@ from reconciler.core.guards import Accepted, LastGood
 from reconciler.core.model import Contact, Member
 from reconciler.core.plan import Plan, encode
 from reconciler.core.planner import Context, Scope, archive_candidates, decide, make_plan, with_rules_only
-from reconciler.core.rules import ArchiveDuplicates, ClassLimit, Rules
+from reconciler.core.rules import ArchiveDuplicates, ClassLimit, MissingPositions, Rules
 from reconciler.core.world import World
 from tests.support.builders import default_rules, make_contact, make_member, make_position, make_world
 
@@ -265,6 +265,24 @@ def test_held_follows_chains(links: list[tuple[str, tuple[str, ...]]], held: lis
     plan = planned(make_world(members=(make_member("1001"),), rules=tight(archive=NONE)))
     over = tuple(msgspec.structs.replace(one, ok=one.limit != "archive", says="too many") for one in plan.limits)
     assert sorted(chain(msgspec.structs.replace(plan, limits=over), links).held()) == held
+
+
+@pytest.mark.parametrize(("then", "applyable"), [("clear", False), ("report", True)])
+def test_a_first_night_without_positions_clears_nobodys(then: str, *, applyable: bool) -> None:
+    """21 contacts show positions and the source has none: refused, unless nothing would be cleared anyway."""
+    members = tuple(make_member(f"{number}") for number in range(1000, 1021))
+    contacts = tuple(
+        make_contact(f"c{one.number}", one, custom_attributes={"positions": "NATCA President"}) for one in members
+    )
+    findings = msgspec.structs.replace(default_rules().findings, missing_positions=MissingPositions(then=then))  # type: ignore[arg-type]
+    rules = msgspec.structs.replace(default_rules(), findings=findings)
+    plan = planned(make_world(members=members, contacts=contacts, rules=rules))
+    assert plan.applyable is applyable
+    assert bool(plan.actions) is applyable
+    joined = planned(
+        make_world(members=members, contacts=contacts, rules=rules, positions=(make_position("1000", "evp"),))
+    )
+    assert joined.applyable
 
 
 def test_accepted_limit_lets_the_class_through() -> None:
