@@ -1,14 +1,14 @@
 """Taking back what was applied: an ordinary plan, with its own expectations, limits and review.
 
-Only what is recorded as done is taken back, from the values in the plan; whatever else has happened to a contact since
-makes the undoing of it stale, like any other action. Done later in the original means undone earlier here, so that
-identifiers go back the way they came.
+Only what is recorded as done, in whole or in part, is taken back, from the values in the plan; whatever else has
+happened to a contact since makes the undoing of it stale, like any other action. Done later in the original means
+undone earlier here, so that identifiers go back the way they came.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -17,8 +17,8 @@ import msgspec
 from reconciler.core import row_actions
 from reconciler.core.actions import CANNOT_BE_BLANKED, Action, Because, Do, Outcome, undo_class, with_id
 from reconciler.core.assembly import finished, summary_of, timestamp
-from reconciler.core.diff import same
-from reconciler.core.drafts import IDENTIFIERS
+from reconciler.core.diff import as_text, same
+from reconciler.core.drafts import IDENTIFIERS, released
 from reconciler.core.guards import Accepted
 from reconciler.core.history import NO_HISTORY, History
 from reconciler.core.limits import check_limits
@@ -26,9 +26,13 @@ from reconciler.core.model import Evidence, Finding, Scalar, Severity
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Limits
+from reconciler.core.text import fold_email
 from reconciler.core.world import make_finding
 
 RULE = "undo"
+
+GIVES_UP: tuple[Do, ...] = ("archive", "merge")
+"""Actions of two writes: the contact gives up its identifiers, then it goes (design §4.5)."""
 
 
 def takes_back(plan: Plan) -> bool:
@@ -56,17 +60,18 @@ def undo_plan(
     outcomes = {outcome.action: outcome for outcome in run.outcomes}
     undone: dict[str, Action] = {}
     findings: dict[str, Finding] = {}
-    # Archives last: what they give back depends on whether those who took it give it up.
-    for action in sorted(made.actions, key=lambda action: action.do == "archive"):
+    givers = _by_identifier(made.actions)
+    # Those last that gave something up: what they get back depends on whether those who took it give it up.
+    for action in sorted(made.actions, key=lambda action: action.do in GIVES_UP):
         outcome = outcomes[action.id]
-        if outcome.outcome not in {"done", "unknown"}:
+        if outcome.outcome not in {"done", "unknown"} and not _gave_up(action, outcome):
             continue
-        kept = _kept_by_others(action, made.actions, undone)
-        inverse = _inverse(action, outcome, kept) if outcome.outcome == "done" else None
+        kept = _kept_by_others(action, givers, outcomes, undone)
+        inverse = _mending(action, outcome, kept)
         finding = findings[action.id] = _finding(action, outcome, mended=inverse is not None, plan=made)
         if inverse is not None:
             undone[action.id] = msgspec.structs.replace(inverse, because=(Because(RULE, finding.id),))
-    actions = tuple(_in_order(made.actions, undone))
+    actions = tuple(_in_order(made.actions, _giving_up(undone)))
     counts: Counter[Do] = Counter(action.do for action in actions)
     live = made.inputs.actual.count or 0
     checks = check_limits(counts, live=live, limits=limits, accepted=accepted, history=history, target=made.target)
@@ -89,18 +94,95 @@ def undo_plan(
     return finished(plan, now=now)
 
 
-def _kept_by_others(action: Action, actions: Iterable[Action], undone: Mapping[str, Action]) -> frozenset[str]:
+def _by_identifier(actions: Iterable[Action]) -> Mapping[tuple[str, str], Sequence[Action]]:
+    """Field and value of each identifier that these actions set → those that set it."""
+    found: dict[tuple[str, str], list[Action]] = {}
+    for action in actions:
+        for field in IDENTIFIERS:
+            if (value := _as_compared(field, action.set.get(field))) is not None:
+                found.setdefault((field, value), []).append(action)
+    return found
+
+
+def _as_compared(field: str, value: Scalar) -> str | None:
+    """An identifier as `diff.same` compares it."""
+    text = as_text(value)
+    return fold_email(text) if text is not None and field == "email" else text
+
+
+def _kept_by_others(
+    action: Action,
+    givers: Mapping[tuple[str, str], Sequence[Action]],
+    outcomes: Mapping[str, Outcome],
+    undone: Mapping[str, Action],
+) -> frozenset[str]:
     """The identifiers given up by this archive that another action gave to a contact which keeps them."""
-    if action.do != "archive":
+    if action.do not in GIVES_UP:
         return frozenset()
     return frozenset(
         field
         for field in IDENTIFIERS
-        for other in actions
-        if other is not action and field in other.set and field in action.set
-        if same(field, other.set[field], action.expect.get(field))
+        if field in action.set and (value := _as_compared(field, action.expect.get(field))) is not None
+        for other in givers.get((field, value), ())
+        if other is not action and _may_have_given(field, other, outcomes[other.id])
         if other.id not in undone or field not in undone[other.id].set
     )
+
+
+def _may_have_given(field: str, action: Action, outcome: Outcome) -> bool:
+    """Whether a contact may have got what an action was to give it. One that was never sent gave nothing."""
+    if outcome.outcome in {"done", "unknown"}:
+        return True
+    return field in outcome.read_back and same(field, outcome.read_back[field], action.set[field])
+
+
+def _gave_up(action: Action, outcome: Outcome) -> bool:
+    """Whether a contact gave up its identifiers for an archive or merge that failed after that."""
+    return (
+        outcome.outcome == "failed"
+        and action.do in GIVES_UP
+        and bool(action.set)
+        and all(same(field, outcome.read_back.get(field), value) for field, value in action.set.items())
+    )
+
+
+def _giving_up(undone: Mapping[str, Action]) -> dict[str, Action]:
+    """The same, with archives that give up what another contact gets back: of archived contacts, too, Intercom keeps
+    identifiers unique.
+    """
+    givers = _by_identifier(undone.values())
+    return {key: _without(action, _wanted_back(action, givers)) for key, action in undone.items()}
+
+
+def _wanted_back(action: Action, givers: Mapping[tuple[str, str], Sequence[Action]]) -> tuple[str, ...]:
+    """The identifiers of a contact to be archived that other actions give to theirs."""
+    if action.do != "archive":
+        return ()
+    return tuple(
+        field
+        for field in IDENTIFIERS
+        if (value := _as_compared(field, action.expect.get(field))) is not None
+        if any(other is not action for other in givers.get((field, value), ()))
+    )
+
+
+def _without(action: Action, fields: Sequence[str]) -> Action:
+    if not fields or action.contact is None:
+        return action
+    given_up: dict[str, Scalar] = {field: released(field, action.contact) for field in fields}
+    changed = {**action.set, **given_up}
+    return with_id(msgspec.structs.replace(action, set=changed, undo=undo_class(action.do, action.expect, changed)))
+
+
+def _mending(action: Action, outcome: Outcome, kept: frozenset[str]) -> Action | None:
+    """What takes back what became of an action; None where nothing does."""
+    match outcome.outcome:
+        case "done":
+            return _inverse(action, outcome, kept)
+        case "failed":
+            return _back(action, _given_back(action, kept))
+        case _:
+            return None
 
 
 def _inverse(action: Action, outcome: Outcome, kept: frozenset[str]) -> Action | None:
@@ -114,8 +196,7 @@ def _inverse(action: Action, outcome: Outcome, kept: frozenset[str]) -> Action |
                 old = {field: value for field, value in old.items() if field not in IDENTIFIERS}
             return _back(action, old)
         case "archive":
-            old = _restorable(action.expect, action.set)
-            return _made("unarchive", action, set={field: old[field] for field in old if field not in kept})
+            return _made("unarchive", action, set=_given_back(action, kept))
         case "create" if not outcome.sent:
             return None  # the contact was found there as wanted: it may be older than the run
         case "unarchive" | "create":
@@ -130,6 +211,10 @@ def _restorable(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> di
     """The old values of the fields that were set, but for those that cannot be made blank again."""
     old = {field: before.get(field) for field in after}
     return {field: value for field, value in old.items() if value or field not in CANNOT_BE_BLANKED}
+
+
+def _given_back(action: Action, kept: frozenset[str]) -> dict[str, Scalar]:
+    return {field: value for field, value in _restorable(action.expect, action.set).items() if field not in kept}
 
 
 def _back(action: Action, old: dict[str, Scalar]) -> Action | None:
@@ -162,7 +247,9 @@ def _made(
 
 def _finding(action: Action, outcome: Outcome, *, mended: bool, plan: Plan) -> Finding:
     contact = outcome.contact or action.contact
-    if outcome.outcome == "unknown":
+    if outcome.outcome == "failed" and mended:
+        says = f"gives back what {action.do} {action.id} of plan {plan.id} took before it failed"
+    elif outcome.outcome == "unknown":
         says = f"{action.do} {action.id} may or may not have happened: look at it"
     elif mended:
         says = f"takes back {action.do} {action.id} of plan {plan.id}"
