@@ -6,9 +6,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from reconciler.cli.options import Asked, planning_options
 from reconciler.cli.plan import ACTUAL, DESIRED, make
 from reconciler.cli.plan import exit_code as plan_exit_code
 from reconciler.cli.show import LINES_SHOWN, render
+from reconciler.cli.stopping import Stopping, signals_noted
 from reconciler.core import outcome as outcome_file
 from reconciler.core.model import Progress, Target
 from reconciler.core.outcome import Counts, RunOutcome
@@ -28,7 +28,7 @@ from reconciler.core.plan import Plan
 from reconciler.errors import ExitCode, Paused, ReconcilerError
 from reconciler.report.outcome import outcome_text
 from reconciler.runs.caution import Caution
-from reconciler.runs.notify import Night, night_of, tell
+from reconciler.runs.notify import Night, night_of, tell, with_earlier
 from reconciler.runs.store import PlanStore
 from reconciler.settings import Settings, settings_here
 
@@ -40,17 +40,6 @@ MAX_PARALLEL = 100
 
 LINK_LASTS = timedelta(hours=72)
 """A long weekend: for so long the link in a notification opens the plan."""
-
-
-@dataclass(slots=True)
-class Stopping:
-    """Why the run was told to stop, once a signal came."""
-
-    signal: signal.Signals | None = None
-
-    def reason(self) -> str | None:
-        """For `apply_plan`, which asks before every write."""
-        return None if self.signal is None else f"the run was stopped by {self.signal.name}"
 
 
 @click.command("apply")
@@ -87,7 +76,7 @@ def command(
         raise click.UsageError("Nobody can be asked here. Name a plan, or say --auto-approve.")
     run = _Run(settings, from_settings.open_store(settings), max_parallel=max_parallel, canary=canary, as_json=as_json)
     try:
-        code = _apply(run, plan, asked, auto_approve=auto_approve)
+        code = run.with_settled(_apply(run, plan, asked, auto_approve=auto_approve))
     except (click.Abort, click.ClickException):
         raise
     except Exception as error:
@@ -108,7 +97,9 @@ def _apply(run: _Run, plan: str | None, asked: Asked, *, auto_approve: bool) -> 
         raise Paused("nothing is written: RECONCILER_PAUSED is set", next_step="Unset it, then run this again.")
     try:
         with run.allowed_to_write(target):
-            run.settle(target)
+            run.settle(target, named)
+            if run.was_stopped(named):
+                return exit_code(None, run.stopping)
             if named is not None:
                 return run.carry_out(named)
             made = _make_and_ask(run, asked, auto_approve=auto_approve)
@@ -146,8 +137,9 @@ class _Run:
         self._max_parallel = max_parallel
         self._canary = canary
         self._caution = Caution()
-        self._stopping = Stopping()
-        self._settled: dict[str, Plan] = {}
+        self.stopping = Stopping()
+        self._settled: dict[str, RunOutcome] = {}
+        """What became of the runs that had been interrupted, by the id of the plan."""
         self._progress: Progress | None = None
         self.wrote = False
         """Whether anything may have been written by now."""
@@ -166,17 +158,32 @@ class _Run:
             now=terminal.now,
             max_parallel=self._max_parallel,
             progress=self._report,
-            stop=self._stopping.reason,
+            stop=self.stopping.reason,
         ):
             yield
 
-    def settle(self, target: Target) -> None:
+    def settle(self, target: Target, named: Plan | None) -> None:
         """Bring what was interrupted to its end, and show it."""
         for made in self._await(controller.settle(now=terminal.now, target=target)):
             self.wrote = True
-            self._settled[made.id] = made
             click.echo(f"Plan {made.id} had been interrupted; it was brought to its end.", err=True)
-            self._show(made)
+            asked_for = named is not None and named.id == made.id
+            self._settled[made.id] = self._show(made, aside=self.as_json and not asked_for)
+
+    def was_stopped(self, named: Plan | None) -> bool:
+        """Whether a signal came while something was settled, so that nothing else may be begun: not even planning,
+        which takes minutes. Says what to run then.
+        """
+        if self.stopping.signal is None or (named is not None and named.id in self._settled):
+            return False
+        again = "reconcile apply" if named is None else f"reconcile apply {named.id}"
+        click.echo(f"Stopped by {self.stopping.signal.name}: nothing else was begun. Go on with: {again}", err=True)
+        return True
+
+    def with_settled(self, code: int) -> int:
+        """The exit code of everything that was carried out: of the plan, and of what was settled before it."""
+        troubled = any(one.summary.failed + one.summary.stale + one.summary.unknown for one in self._settled.values())
+        return ExitCode.PARTIAL if troubled and code in {ExitCode.DONE, ExitCode.HELD} else code
 
     def carry_out(self, made: Plan) -> int:
         """Apply a plan, show what became of it, and say so by the exit code."""
@@ -185,11 +192,12 @@ class _Run:
             applied = applied and self._await(controller.apply_durably(made, caution=self._caution_for(made)))
             if not applied:
                 click.echo(f"Plan {made.id} was applied already. Nothing was written.", err=True)
+                self.night = self.night if self._settled else None  # or whoever repeats it has good nights for ever
                 return ExitCode.DONE
             self.wrote = True
             self._show(made)
         run = self.store.get_outcome(made.id)
-        code = exit_code(run, self._stopping)
+        code = exit_code(run, self.stopping)
         self.night = night_of(run, exit_code=code)
         return code
 
@@ -216,7 +224,10 @@ class _Run:
         if self.night is None:
             return
         kind = None if error is None else type(error).__name__
-        night = msgspec.structs.replace(self.night, exit_code=code, error=kind, link=self._link())
+        earlier = [run for plan_id, run in self._settled.items() if plan_id != self.night.plan]
+        night = msgspec.structs.replace(
+            with_earlier(self.night, earlier), exit_code=code, error=kind, link=self._link()
+        )
         notify, heartbeat = self.settings.notify, self.settings.heartbeat_url
         tell(
             night,
@@ -233,7 +244,7 @@ class _Run:
 
     def _await(self, work: Coroutine[Any, Any, T]) -> T:
         async def noting_signals() -> T:
-            with _signals_noted(self._stopping):
+            with signals_noted(self.stopping):
                 return await work
 
         # Bars are drawn while something is written, and no longer: they would wipe the question off the screen.
@@ -244,9 +255,10 @@ class _Run:
         if self._progress is not None:
             self._progress(stage, done, total)
 
-    def _show(self, made: Plan) -> None:
+    def _show(self, made: Plan, *, aside: bool = False) -> RunOutcome:
+        """Show what became of a plan. aside: for people alone, as stdout is for another."""
         run = self.store.get_outcome(made.id)
-        if self.as_json:
+        if self.as_json and not aside:
             click.echo(outcome_file.encode(run).decode(), nl=False)
         else:
             text = outcome_text(
@@ -256,34 +268,18 @@ class _Run:
                 limit_lines=LINES_SHOWN,
                 target=made.target,
             )
-            click.echo(text, nl=False)
+            click.echo(text, nl=False, err=aside)
+        return run
 
 
-@contextmanager
-def _signals_noted(stopping: Stopping) -> Iterator[None]:
-    """SIGTERM and Ctrl-C stop the run before its next write; what is under way ends and is recorded."""
-    loop = asyncio.get_running_loop()
+def exit_code(run: RunOutcome | None, stopping: Stopping) -> int:
+    """143 after SIGTERM, 4 where anything failed, went stale or is unknown, 3 where something was held, else 0.
 
-    def noting(one: signal.Signals) -> Callable[[], None]:
-        def note() -> None:
-            stopping.signal = one
-
-        return note
-
-    for one in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(one, noting(one))
-    try:
-        yield
-    finally:
-        for one in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(one)
-
-
-def exit_code(run: RunOutcome, stopping: Stopping) -> int:
-    """143 after SIGTERM, 4 where anything failed, went stale or is unknown, 3 where something was held, else 0."""
+    run: None where none was begun.
+    """
     if stopping.signal is signal.SIGTERM:
         return ExitCode.STOPPED
-    counts = run.summary
+    counts = Counts() if run is None else run.summary
     if counts.failed or counts.stale or counts.unknown or stopping.signal is not None:
         return ExitCode.PARTIAL
     return ExitCode.HELD if counts.held else ExitCode.DONE

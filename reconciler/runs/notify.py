@@ -8,7 +8,7 @@ not even the URLs, which hold the secrets of whoever is told.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import httpx
 import msgspec
@@ -43,6 +43,8 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     """Where the plan can be read in a browser, for a while."""
     error: str | None = None
     """The kind of error that ended it, e.g. `LockHeld`."""
+    settled: tuple[str, ...] = ()
+    """Plans of runs that had been interrupted, which this one brought to their end first."""
 
 
 _GONE: tuple[Do, ...] = ("archive", "merge")
@@ -52,6 +54,21 @@ def night_of(run: RunOutcome, *, exit_code: int) -> Night:
     """The night that a run makes up."""
     archived = sum(1 for one in run.outcomes if one.do in _GONE and one.outcome == "done")
     return Night(exit_code=exit_code, plan=run.plan, counts=run.summary, archived=archived)
+
+
+def with_earlier(night: Night, runs: Iterable[RunOutcome]) -> Night:
+    """The night with the interrupted runs that it brought to their end. What these held counts unless there is a plan
+    after them, which has it again.
+    """
+    counts, archived, settled = night.counts, night.archived, night.settled
+    for run in runs:
+        theirs = msgspec.structs.replace(run.summary, held=0 if night.plan is not None else run.summary.held)
+        counts = Counts(
+            *(ours + more for ours, more in zip(*map(msgspec.structs.astuple, (counts, theirs)), strict=True))
+        )
+        archived += night_of(run, exit_code=0).archived
+        settled = (*settled, run.plan)
+    return msgspec.structs.replace(night, counts=counts, archived=archived, settled=settled)
 
 
 def reasons(night: Night) -> tuple[str, ...]:
@@ -75,7 +92,10 @@ def message(night: Night) -> str:
     """The body of the message: counts, the plan's id and the exit code, and a link where there is one."""
     counts = ", ".join(f"{getattr(night.counts, name)} {name}" for name in Counts.__struct_fields__)
     plan = night.plan or "none was made"
-    text = f"Plan: {plan}\nActions: {counts}\nArchived or merged: {night.archived}\nExit code: {night.exit_code}"
+    settled = f"\nBrought to their end before: {', '.join(night.settled)}" if night.settled else ""
+    text = (
+        f"Plan: {plan}{settled}\nActions: {counts}\nArchived or merged: {night.archived}\nExit code: {night.exit_code}"
+    )
     return text if night.link is None else f"{text}\nRead it: {night.link}"
 
 

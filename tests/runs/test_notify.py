@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from reconciler.core.actions import Outcome
 from reconciler.core.outcome import Counts, RunOutcome, count
 from reconciler.errors import ExitCode
-from reconciler.runs.notify import Night, message, night_of, reasons, tell
+from reconciler.runs.notify import Night, message, night_of, reasons, tell, with_earlier
 from tests.runs.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -77,6 +77,19 @@ def test_a_night_in_numbers() -> None:
     assert message(found) == (
         f"Plan: {PLAN}\nActions: 3 done, 1 stale, 0 held, 1 failed, 0 unknown\nArchived or merged: 2\nExit code: 4"
     )
+
+
+@pytest.mark.parametrize(("plan", "held"), [(PLAN, 1), (None, 3)], ids=["planned anew", "no plan after it"])
+def test_a_night_that_settled_a_run_before(plan: str | None, held: int) -> None:
+    """What an interrupted run did on being brought to its end is this night's: nobody else would tell of it."""
+    outcomes = tuple(Outcome(action=str(number), do="archive", outcome="done", contact="c1") for number in range(40))
+    counts = Counts(done=40, held=2, unknown=1)
+    times = {"started_at": "", "finished_at": ""}
+    run = RunOutcome(plan="earlier", plan_digest="", summary=counts, outcomes=outcomes, **times)
+    found = with_earlier(night(plan=plan, archived=20, counts=Counts(done=20, held=1)), [run])
+    assert (found.archived, found.counts) == (60, Counts(done=60, held=held, unknown=1))
+    assert "60 archived" in reasons(found)
+    assert "Brought to their end before: earlier" in message(found).splitlines()
 
 
 @pytest.mark.parametrize("between", [" ", ", ", ","])
