@@ -21,6 +21,7 @@ from reconciler.core.model import Scalar
 from reconciler.targets.intercom import wire
 from reconciler.targets.intercom.answers import segment
 from reconciler.targets.intercom.caller import Ask, Caller, Listener
+from reconciler.targets.intercom.clock import never_back
 from reconciler.targets.intercom.pace import Gate, Pacer
 from reconciler.targets.intercom.retry import Patience
 from reconciler.targets.intercom.transport import open_transport
@@ -64,6 +65,7 @@ class IntercomClient:
         max_in_flight: int = MAX_IN_FLIGHT,
         patience: Patience | None = None,
     ) -> None:
+        clock = never_back(clock)
         gate = Gate(ceiling=rate_limit, reserve=reserve, own=own, most_in_flight=max_in_flight)
         self._caller = Caller(
             token=token,
