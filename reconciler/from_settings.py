@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from reconciler.core import signed_link
+from reconciler.core.findings import archive_duplicates, orphan_contact
 from reconciler.core.model import ATTRIBUTE_PREFIX, Target
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules
@@ -120,6 +121,7 @@ def open_target(settings: Settings, rules: Rules, *, reserve: float = 0.0, own: 
         snapshot_by=CursorSnapshot(now=time.time) if settings.intercom_cursors else read_by_list,
         reserve=reserve,
         own=own,
+        hiding_for=may_hide_conversations(rules),
     )
 
 
@@ -191,3 +193,12 @@ def owned_attributes(rules: Rules) -> frozenset[str]:
     return frozenset(
         field.removeprefix(ATTRIBUTE_PREFIX) for field in rules.contacts.fields if field.startswith(ATTRIBUTE_PREFIX)
     )
+
+
+def may_hide_conversations(rules: Rules) -> frozenset[str]:
+    """The rules that archive a contact also where that hides an open conversation."""
+    unless = {
+        archive_duplicates.RULE: rules.findings.archive_duplicates.unless,
+        orphan_contact.RULE: rules.findings.orphan_contact.unless,
+    }
+    return frozenset(rule for rule, exception in unless.items() if exception == "nothing")

@@ -466,3 +466,40 @@ def test_deleting_is_no_action_on_contacts() -> None:
     with pytest.raises(PlanRefused, match="never deleted"):
         run(main)
     assert not intercom.requests
+
+
+ANSWERING: list[tuple[str, Action, list[Reply], tuple[str, str | None], list[str]]] = [
+    ("one that is as planned", ARCHIVE, [found()], ("stale", "open_conversation"), [f"{GET} 200"]),
+    (
+        "one that has given up its identifiers already: left live, no plan would find it again",
+        ARCHIVE_AFTER_PUT,
+        [found(**GIVEN_UP), ARCHIVED],
+        ("done", None),
+        [f"{GET} 200", f"{POST_ARCHIVE} 200"],
+    ),
+    ("one that is archived already", ARCHIVE, [GONE], ("stale", "not_found"), [f"{GET} 404"]),
+    (
+        "one that is only updated",
+        UPDATE,
+        [found(**BEFORE), found(**AFTER)],
+        ("done", None),
+        [f"{GET} 200", f"{PUT} 200"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "action", "replies", "verdict", "calls"), ANSWERING, ids=[one[0] for one in ANSWERING]
+)
+def test_a_contact_with_an_open_conversation(
+    reason: str, action: Action, replies: list[Reply], verdict: tuple[str, str | None], calls: list[str]
+) -> None:
+    """It is not archived, unless that has begun; nothing else minds."""
+    intercom = Intercom(list(replies))
+
+    async def main() -> Outcome:
+        async with client_of(intercom) as client:
+            return await execute(client, action, reread=True, open_conversations=2)
+
+    ended = run(main)
+    assert ((ended.outcome, ended.code), list(ended.calls)) == (verdict, calls), reason

@@ -19,13 +19,21 @@ ALWAYS_REREAD = ("archive", "merge", "promote")
 """What is hard or impossible to take back is compared with `expect` right before, whatever the caller asks for."""
 
 
-async def execute(client: IntercomClient, action: Action, *, reread: bool, restore_archived: bool = True) -> Outcome:
+async def execute(
+    client: IntercomClient,
+    action: Action,
+    *,
+    reread: bool,
+    restore_archived: bool = True,
+    open_conversations: int = 0,
+) -> Outcome:
     """What became of `action`.
 
     With `reread`, and always for archive, merge and promote, the contact is read first. A field of `expect` that has
     neither the expected value nor the one to be set makes the action stale; a contact that is as wanted already is
     done, without a write. restore_archived: whether a create that meets an archived contact may bring that one back;
-    see `conflicts`.
+    see `conflicts`. open_conversations: how many an archive would hide: with any the action is stale, unless it has
+    begun already.
 
     Raises Unauthorized or ScopeMissing, with a note that lists the calls made, where no further write can succeed;
     PlanRefused for `delete`, which is no action on contacts.
@@ -34,19 +42,27 @@ async def execute(client: IntercomClient, action: Action, *, reread: bool, resto
     heard = client.heard_by(account.calls.append)
     try:
         return await _carry_out(
-            heard, account, reread=reread or action.do in ALWAYS_REREAD, restore_archived=restore_archived
+            heard,
+            account,
+            reread=reread or action.do in ALWAYS_REREAD,
+            restore_archived=restore_archived,
+            hides=open_conversations if action.do == "archive" else 0,
         )
     except TargetError as error:
         return refused(account, error)
 
 
-async def _carry_out(client: IntercomClient, account: Account, *, reread: bool, restore_archived: bool) -> Outcome:
+async def _carry_out(
+    client: IntercomClient, account: Account, *, reread: bool, restore_archived: bool, hides: int
+) -> Outcome:
     action = account.action
     steps = steps_of(action, before=action.expect)
     if reread:
         found = await _read_first(client, account)
         if isinstance(found, Outcome):
             return found
+        if found is not None and hides and not (action.set and not unlike(found, action.set)):
+            return account.close("stale", _hidden(found, hides), code="open_conversation")
         if found is not None:
             before = {name: found.get(name) for name in action.expect | action.set}
             steps = [step for step in steps_of(action, before=before) if not needless(step, found)]
@@ -58,6 +74,11 @@ async def _carry_out(client: IntercomClient, account: Account, *, reread: bool, 
         if ended is not None:
             return ended
     return account.close("done", "" if account.steps_done else "It is as wanted already; nothing was sent.")
+
+
+def _hidden(found: WireContact, hides: int) -> str:
+    conversations = f"{hides} open conversation{'s' if hides > 1 else ''}"
+    return f"Contact {found.id} is not archived, which would hide {conversations} by now."
 
 
 def steps_of(action: Action, *, before: dict[str, Scalar]) -> Sequence[Step]:

@@ -14,7 +14,7 @@ from typing import Self
 import httpx
 
 from reconciler.core.actions import Action, Outcome
-from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Progress, Workspace
+from reconciler.core.model import ATTRIBUTE_PREFIX, Contact, Progress, Workspace, silent
 from reconciler.targets.intercom.attributes import AttributeGate, AttributeProblem
 from reconciler.targets.intercom.bulk import execute_bulk
 from reconciler.targets.intercom.client import MAX_IN_FLIGHT, IntercomClient
@@ -84,7 +84,8 @@ class IntercomTarget(IntercomReader):
     allow; None for no ceiling. reserve: share of each window that is left to other apps. own: share that they leave to
     us. max_in_flight: most calls in flight; the caller may execute as many actions side by side as it likes.
     restore_archived: whether a create that meets the member's own archived contact brings it back; else it fails, and
-    says so. snapshot_by: as for IntercomReader.
+    says so. snapshot_by: as for IntercomReader. hiding_for: rules for whose sake a contact is archived also where that
+    hides an open conversation.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class IntercomTarget(IntercomReader):
         patience: Patience | None = None,
         restore_archived: bool = True,
         snapshot_by: Strategy = read_by_list,
+        hiding_for: frozenset[str] = frozenset(),
     ) -> None:
         client = IntercomClient(
             token=token,
@@ -121,6 +123,8 @@ class IntercomTarget(IntercomReader):
         super().__init__(client, owned=owned, snapshot_by=snapshot_by)
         self._restore_archived = restore_archived
         self._sleep = sleep
+        self._hiding_for = hiding_for
+        self._open: dict[str, int] = {}
 
     @property
     def reader(self) -> IntercomReader:
@@ -140,13 +144,26 @@ class IntercomTarget(IntercomReader):
         held = self._attributes.hold(action)
         if held is not None:
             return held
-        outcome = await execute(self._client, action, reread=reread, restore_archived=self._restore_archived)
+        outcome = await execute(
+            self._client,
+            action,
+            reread=reread,
+            restore_archived=self._restore_archived,
+            open_conversations=self._open.get(action.contact or "", 0),
+        )
         return await self._attributes.explain(action, outcome)
 
     async def prepare(self, actions: Sequence[Action]) -> None:
-        """Ask which of our attributes can be written, where any of these actions writes one."""
+        """Ask which of our attributes can be written, where any of these actions writes one; and who of those to be
+        archived has an open conversation by now, hours after the plan was made perhaps.
+        """
         if any(path.startswith(ATTRIBUTE_PREFIX) for action in actions for path in action.set):
             await self.check_attributes()
+        archived = [one.contact for one in actions if one.contact is not None and self._must_hide_nothing(one)]
+        self._open = await self.open_conversations(archived, silent)
+
+    def _must_hide_nothing(self, action: Action) -> bool:
+        return action.do == "archive" and self._hiding_for.isdisjoint(one.rule for one in action.because)
 
     async def execute_bulk(
         self,
