@@ -12,6 +12,7 @@
     │   └── SourceIncomplete           pages do not add up to one whole
     ├── TargetError                    the actual side
     │   ├── Unreachable                nothing was sent, or nothing came back: for a write, outcome unknown
+    │   ├── Halted                     not sent: the run was stopped while it waited
     │   ├── SnapshotIncomplete         pages do not add up to one whole
     │   └── Refused                    an answer with an error in it: status, code, request id
     │       ├── Unauthorized           401: the token is wrong
@@ -144,6 +145,10 @@ class Unreachable(TargetError):
         super().__init__(what, next_step=next_step)
         self.sent = sent
         """False only where it is certain that no byte of the request left (connection refused, no such host)."""
+
+
+class Halted(TargetError):
+    """The run was stopped before the call was sent; nothing was."""
 
 
 class SnapshotIncomplete(TargetError):

@@ -25,7 +25,7 @@ from reconciler.core import outcome as outcome_file
 from reconciler.core.model import Progress, Target
 from reconciler.core.outcome import Counts, RunOutcome
 from reconciler.core.plan import Plan
-from reconciler.errors import ExitCode, Paused, ReconcilerError
+from reconciler.errors import ExitCode, Halted, Paused, ReconcilerError
 from reconciler.report.outcome import outcome_text
 from reconciler.runs.caution import Caution
 from reconciler.runs.notify import Night, night_of, tell, with_earlier
@@ -104,6 +104,10 @@ def _apply(run: _Run, plan: str | None, asked: Asked, *, auto_approve: bool) -> 
                 return run.carry_out(named)
             made = _make_and_ask(run, asked, auto_approve=auto_approve)
             return made if isinstance(made, int) else run.carry_out(made)
+    except Halted as error:
+        if not run.was_stopped(named):
+            raise Paused(f"nothing more is written: {error.what}", next_step=error.next_step) from error
+        return exit_code(None, run.stopping)
     except (click.Abort, KeyboardInterrupt):
         if not run.wrote:
             raise
@@ -171,8 +175,8 @@ class _Run:
             self._settled[made.id] = self._show(made, aside=self.as_json and not asked_for)
 
     def was_stopped(self, named: Plan | None) -> bool:
-        """Whether a signal came while something was settled, so that nothing else may be begun: not even planning,
-        which takes minutes. Says what to run then.
+        """Whether a signal came before the plan was begun, so that nothing is: not even planning, which takes minutes.
+        Says what to run then.
         """
         if self.stopping.signal is None or (named is not None and named.id in self._settled):
             return False

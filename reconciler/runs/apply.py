@@ -34,7 +34,7 @@ from reconciler.runs.caution import ERRORS, NO_CAUTION, Caution
 from reconciler.runs.claimed import Batch as Claimed
 from reconciler.runs.claimed import claimed
 from reconciler.runs.claims import Claims
-from reconciler.targets import BulkWriter, Writer
+from reconciler.targets import BulkWriter, Haltable, Writer
 
 Stop: TypeAlias = Callable[[], str | None]
 """Asked before every write: why nothing more may be written, in one sentence, or None to go on.
@@ -282,6 +282,8 @@ class Run:
         With `resumed` any of them may have been sent before, by a process that is dead: each contact is read first,
         and what is found done counts as done.
         """
+        if isinstance(writer, Haltable):
+            writer.halt_when(self.why_stopped)
         actions = {action.id: action for action in group.actions}
         trying = [action for action in group.actions if action.id not in self._held]
         async with claimed(self._claims, trying, read_at=self._read_at) as claim:
@@ -403,7 +405,7 @@ class _Batch:
     async def _one(self, action: Action, group: asyncio.TaskGroup) -> None:
         reason = self._run.why_not(action)
         if reason is None and not self._claim.has(action):
-            reason = await self._claim.why_not(action) or self._run.why_not(action)
+            reason = await self._claim.why_not(action, stop=self._run.why_stopped) or self._run.why_not(action)
         self._run.note(await self._written(action) if reason is None else ended(action, "held", says=reason))
         self._running -= 1
         self._steps.done(action.id)

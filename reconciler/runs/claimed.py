@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 
@@ -40,8 +40,8 @@ class Batch:
         """Whether what this action writes is claimed, or need not be."""
         return self._claims is None or self._taken.names.issuperset(names_of(action))
 
-    async def why_not(self, action: Action) -> str | None:
-        """Why what this action writes cannot be had, or None once it is claimed."""
+    async def why_not(self, action: Action, *, stop: Callable[[], str | None] = lambda: None) -> str | None:
+        """Why what this action writes cannot be had, or None once it is claimed. stop: why it is wanted no more."""
         names = names_of(action)
         if self._claims is None:
             return None
@@ -53,6 +53,8 @@ class Batch:
             self._taken = Taken(self._taken.names | taken.names, self._taken.touched | taken.touched)
             if self._taken.names.issuperset(names):
                 return None
+            if (reason := stop()) is not None:
+                return reason
             await self._claims.sleep(PATIENCE / LOOKS)
         return "the web service is at work on this contact"
 

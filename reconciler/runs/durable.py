@@ -11,8 +11,8 @@ One checkpoint for each action would cost thirty times as much and keep the run 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,13 +26,13 @@ from reconciler.core import plan as plan_file
 from reconciler.core.actions import Outcome
 from reconciler.core.model import Progress
 from reconciler.core.plan import Plan
-from reconciler.errors import PlanRefused, ReconcilerError, StateError
+from reconciler.errors import Halted, PlanRefused, ReconcilerError, StateError
 from reconciler.runs.apply import Group, Run, Stop, check_runnable, check_workspace, ended
 from reconciler.runs.caution import NO_CAUTION, Caution
 from reconciler.runs.claims import Claims
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
-from reconciler.targets import Writer
+from reconciler.targets import Haltable, Writer
 
 WORKFLOW = "reconciler.apply"
 SHAPE = "2"
@@ -132,13 +132,13 @@ async def apply_durably(plan: Plan, *, caution: Caution = NO_CAUTION) -> None:
 
     `caution` is part of the workflow: a run that is taken up has the batches and the error budget that it began with.
 
-    Raises PlanRefused, before anything is sent, where the plan may not run here and now, and PlanError where its
-    outcome could not be stored.
+    Raises PlanRefused, before anything is sent, where the plan may not run here and now, Halted where it was stopped
+    before that was known, and PlanError where its outcome could not be stored.
     """
     job = _the_job()
     check_runnable(plan, at=job.now())
     Run(plan, now=job.now, max_parallel=job.max_parallel, progress=job.progress, stop=job.stop)
-    async with job.open_writer() as writer:
+    async with _opened(job) as writer:
         await check_workspace(plan, writer)
     # What would keep the outcome from being stored at the end must come to light before anything is sent.
     job.store.ready()
@@ -165,7 +165,7 @@ async def take_up(plan: Plan, *, close_because: str | None = None) -> None:
 
     With `close_because` it is closed instead: nothing is sent, what was under way is looked at, the rest is held.
     """
-    async with _the_job().open_writer() as writer:
+    async with _opened(_the_job()) as writer:
         await check_workspace(plan, writer)
         with _trouble():
             status = await DBOS.get_workflow_status_async(plan.id)
@@ -225,6 +225,15 @@ async def _end_of(handle: WorkflowHandleAsync[None], plan: Plan) -> None:
         if error is not None:
             raise error
         await over
+
+
+@asynccontextmanager
+async def _opened(job: Job) -> AsyncIterator[Writer]:
+    """A writer that waits for nothing once the run is stopped. Its questions raise Halted then."""
+    async with job.open_writer() as writer:
+        if isinstance(writer, Haltable):
+            writer.halt_when(job.stop)
+        yield writer
 
 
 @contextmanager
@@ -307,8 +316,11 @@ async def _batch_by_batch(plan: Plan, caution: Caution) -> None:
         claims=job.claims,
     )
     started_at = await DBOS.run_step_async({"name": "start"}, _time_now)
-    async with job.open_writer() as writer:
-        await writer.prepare(plan.actions)
+    async with _opened(job) as writer:
+        try:
+            await writer.prepare(plan.actions)
+        except Halted as error:
+            run.halt(error.what)
         for number, group in enumerate(run.groups(BATCH)):
             begun_by = await DBOS.run_step_async({"name": f"begin-{number}"}, _this_process)
             resumed = begun_by != job.process

@@ -96,6 +96,18 @@ class Writer(Protocol):
 
 
 @runtime_checkable
+class Haltable(Protocol):
+    """A writer whose actions may wait long before they send anything."""
+
+    def halt_when(self, stop: Callable[[], str | None]) -> None:
+        """From now on `execute` asks this again right before the first write of an action, and while it waits for that:
+        why nothing more may be written, in one sentence, with which the action is held; None to go on. `workspace` and
+        `prepare` ask it while they wait, and raise Halted.
+        """
+        ...
+
+
+@runtime_checkable
 class BulkWriter(Writer, Protocol):
     """A writer that can carry out many actions with few calls."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ import pytest
 from reconciler.core.outcome import RunOutcome
 from reconciler.errors import ExitCode
 from reconciler.runs.store import PlanStore
-from reconciler.simulator import Options, Simulator
+from reconciler.simulator import Fault, Options, Simulator
 from tests.cli.support import Done, Place, ended, seeded
 
 
@@ -39,6 +40,31 @@ def test_stopped_in_the_middle_of_an_apply(sent: signal.Signals, code: ExitCode,
     assert reasons == {f"the run was stopped by {sent.name}"}
     assert f"Held: {run.summary.held}" in done.out
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGTERM, ExitCode.STOPPED), (signal.SIGINT, ExitCode.PARTIAL)], ids=lambda one: one.name
+)
+@pytest.mark.parametrize("asks", ["/me", "/data_attributes"])
+def test_stopped_before_the_first_write(asks: str, sent: signal.Signals, code: ExitCode, slow_place: Place) -> None:
+    """While the run waits for an Intercom that is down: it leaves within a second or two, and says how to go on."""
+    made = slow_place.plan()
+    slow_place.simulator.hook = lambda call, _phase: Fault.ERROR_BEFORE if call.path == asks else None
+    before = len(slow_place.simulator.calls)
+    process = slow_place.start("apply", made.id)
+    slow_place.wait_for_calls(before + 3, process)
+    at = time.monotonic()
+    process.send_signal(sent)
+    done = ended(process)
+    assert time.monotonic() - at < 5
+    assert done.code == code, str(done)
+    assert slow_place.effects() == []
+    store = PlanStore(str(slow_place.folder / "plans"))
+    if asks == "/me":
+        assert done.err.splitlines()[-1].endswith(f"Go on with: reconcile apply {made.id}")
+        assert not store.has_outcome(made.id)
+    else:
+        assert store.get_outcome(made.id).summary.held == len(made.actions)
 
 
 def test_killed_apply_is_brought_to_its_end(slow_place: Place) -> None:

@@ -13,7 +13,7 @@ import pytest
 from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import Target, Workspace, silent
 from reconciler.core.plan import Plan
-from reconciler.runs.apply import Run
+from reconciler.runs.apply import Run, Stop
 from reconciler.runs.claims import NIGHT, Claims
 from reconciler.runs.state import StateDatabase
 from tests.report.plans import make_plan
@@ -78,7 +78,11 @@ class Sleeper:
 
 
 def night(
-    database: StateDatabase, sleeper: Sleeper | None = None, *, made: Plan | None = None
+    database: StateDatabase,
+    sleeper: Sleeper | None = None,
+    *,
+    made: Plan | None = None,
+    stop: Stop = lambda: None,
 ) -> tuple[Writer, dict[str, Outcome]]:
     """Apply the plan."""
     claims = Claims(database, holder=NIGHT, sleep=asyncio.sleep if sleeper is None else sleeper.sleep)
@@ -87,7 +91,7 @@ def night(
         now=lambda: datetime.now(UTC),
         max_parallel=2,
         progress=silent,
-        stop=lambda: None,
+        stop=stop,
         claims=claims,
     )
     writer = Writer()
@@ -132,6 +136,16 @@ def test_it_is_not_waited_for_ever(database: StateDatabase) -> None:
     assert list(writer.sent) == ["u-2"]
     assert outcomes["u-1"].outcome == "held"
     assert outcomes["u-1"].says == "the web service is at work on this contact"
+
+
+def test_a_run_that_is_stopped_does_not_wait_for_it(database: StateDatabase) -> None:
+    """SIGTERM and a pause are obeyed at once, not when the service lets go."""
+    Claims(database, holder="event e", touches=True).take(["c1"])
+    sleeper = Sleeper(Claims(database, holder="event e"), at=None)
+    writer, outcomes = night(database, sleeper, stop=lambda: "paused" if sleeper.slept == 2 else None)
+    assert sleeper.slept == 2
+    assert list(writer.sent) == ["u-2"]
+    assert (outcomes["u-1"].outcome, outcomes["u-1"].says) == ("held", "paused")
 
 
 def test_claims_that_cannot_be_told(database: StateDatabase, tmp_path: Path) -> None:

@@ -292,6 +292,30 @@ def test_a_token_that_ends_is_raised_while_nothing_is_sent_and_told_after_that()
     assert {(outcome.outcome, outcome.code) for outcome in outcomes} == {("unknown", "unauthorized")}
 
 
+def test_stopped_before_it_was_read_back() -> None:
+    """What went in bulk may have taken, and no other word is true of it."""
+    simulator = world()
+    stopped: list[str] = []
+
+    def pauses(call: Call, phase: str) -> Fault | None:
+        if (call.method, call.path) == ("GET", "/contacts"):
+            stopped.append("paused")
+            return Fault.ERROR_BEFORE if phase == "before" else None
+        return None
+
+    simulator.hook = pauses
+
+    async def main() -> tuple[Outcome, ...]:
+        async with target_over(simulator, owned=OWNED, patience=Patience(attempts=1)) as target:
+            target.halt_when(lambda: stopped[0] if stopped else None)
+            return await target.execute_bulk(EVERYBODY, reread=False, contacts=MANY)
+
+    outcomes = run(main)
+    assert stopped
+    assert {one.outcome for one in outcomes} == {"unknown"}
+    assert {one.says for one in outcomes} == {"It went in bulk, and was then looked at alone. paused"}
+
+
 def test_attributes_known_to_be_wrong_are_held_here_too() -> None:
     """They would be rejected by the job without a word."""
     simulator = world()

@@ -97,9 +97,9 @@ class AttributeGate:
         self._owned = owned
         self._problems: dict[str, AttributeProblem] = {}
 
-    async def check(self) -> tuple[AttributeProblem, ...]:
-        """Ask Intercom. Raises TargetError."""
-        problems = await check_attributes(self._client, self._owned)
+    async def check(self, client: IntercomClient | None = None) -> tuple[AttributeProblem, ...]:
+        """Ask Intercom, through this client or its own. Raises TargetError."""
+        problems = await check_attributes(client or self._client, self._owned)
         self._problems = {problem.name: problem for problem in problems}
         return problems
 

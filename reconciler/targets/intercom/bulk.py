@@ -284,7 +284,8 @@ def _after(load: _Load, action: Action, outcome: Outcome) -> Outcome:
         before = "Intercom did not take it in bulk"
     else:
         return outcome
-    blind = load.sent and outcome.outcome == "failed" and outcome.code in ("unreachable", *BLIND.values())
+    unseen = outcome.outcome == "failed" and outcome.code in ("unreachable", *BLIND.values())
+    blind = load.sent and (unseen or outcome.outcome == "held")
     return msgspec.structs.replace(
         outcome,
         outcome="unknown" if blind else outcome.outcome,

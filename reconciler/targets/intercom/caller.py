@@ -32,7 +32,8 @@ from reconciler.errors import (
 )
 from reconciler.targets.intercom import wire
 from reconciler.targets.intercom.answers import Answer, check_version, error_of, not_sent, value_of
-from reconciler.targets.intercom.pace import Pacer
+from reconciler.targets.intercom.halt import Halt
+from reconciler.targets.intercom.pace import LOOK_UP, Pacer
 from reconciler.targets.intercom.retry import Breaker, Patience, RetryBudget, Suspended, backoff, harmless_to_repeat
 from reconciler.targets.intercom.transport import never_sent
 
@@ -81,8 +82,26 @@ class _Attempts:
     ask: Ask
     request: httpx.Request
     heard: Listener
+    halt: Halt | None = None
     began: float | None = None
     """When the first attempt was sent."""
+
+    def check(self) -> None:
+        """Raises Halted where the call is not wanted any more."""
+        if self.halt is not None:
+            self.halt.check()
+
+    def begin(self) -> bool:
+        """The call is being sent. Returns whether its action had begun before."""
+        begun = self.halt is not None and self.halt.begun
+        if self.halt is not None and self.ask.write:
+            self.halt.begun = True
+        return begun
+
+    def did_nothing(self, begun: bool) -> None:
+        """The attempt certainly wrote nothing: the action has begun no more than before it."""
+        if self.halt is not None:
+            self.halt.begun = begun
 
     def secrets(self) -> tuple[str, ...]:
         """What no error may repeat."""
@@ -130,15 +149,17 @@ class Caller:
         """Close all connections."""
         await self._http.aclose()
 
-    async def call(self, ask: Ask, decoder: msgspec.json.Decoder[T], heard: Listener) -> T:
-        """One operation, with its retries. heard: told each attempt and how it ended, retries too.
+    async def call(self, ask: Ask, decoder: msgspec.json.Decoder[T], heard: Listener, halt: Halt | None = None) -> T:
+        """One operation, with its retries. heard: told each attempt and how it ended, retries too. halt: whether it is
+        still wanted, asked right before it is sent; None: it always is.
 
-        Raises TargetError, as IntercomClient says. Once Intercom has answered 401, every call raises Unauthorized, and
-        once it has answered 403, every write raises ScopeMissing, without being sent.
+        Raises TargetError, as IntercomClient says, and Halted where it was not wanted any more. Once Intercom has
+        answered 401, every call raises Unauthorized, and once it has answered 403, every write raises ScopeMissing,
+        without being sent.
         """
-        attempts = self._prepare(ask, heard)
+        attempts = self._prepare(ask, heard, halt)
         retrying = AsyncRetrying(
-            sleep=self._sleep,
+            sleep=lambda seconds: self._rest(seconds, attempts),
             retry=lambda state: harmless_to_repeat(_error_in(state), write=ask.write),
             stop=lambda state: self._is_enough(state, attempts),
             wait=self._wait_for,
@@ -146,7 +167,7 @@ class Caller:
         )
         return await retrying(self._attempt, attempts, decoder)
 
-    def _prepare(self, ask: Ask, heard: Listener) -> _Attempts:
+    def _prepare(self, ask: Ask, heard: Listener, halt: Halt | None = None) -> _Attempts:
         request = self._http.build_request(
             ask.method,
             f"{self._base_url}{ask.path}{ask.query}",
@@ -156,7 +177,7 @@ class Caller:
                 **({} if ask.body is None else {"Content-Type": "application/json"}),
             },
         )
-        return _Attempts(ask, request, heard=heard)
+        return _Attempts(ask, request, heard=heard, halt=halt)
 
     # --- between attempts -------------------------------------------------------------------------------------------
 
@@ -175,22 +196,33 @@ class Caller:
         throttled = isinstance(_error_in(state), RateLimited)
         return 0.0 if throttled else backoff(state.attempt_number, chance=self._random())
 
+    async def _rest(self, seconds: float, attempts: _Attempts) -> None:
+        """Sleep, but no longer than the call is wanted. Raises Halted."""
+        if attempts.halt is None:
+            await self._sleep(seconds)
+            return
+        while seconds > 0:
+            attempts.check()
+            await self._sleep(min(seconds, LOOK_UP))
+            seconds -= LOOK_UP
+
     # --- one attempt ------------------------------------------------------------------------------------------------
 
     async def _attempt(self, attempts: _Attempts, decoder: msgspec.json.Decoder[T]) -> T:
         """Wait for the doors, and send."""
         while True:
-            await self._wait_until_up(attempts.ask)
+            await self._wait_until_up(attempts)
             came = await self._once(attempts, decoder)
             if came is not None:
                 return came[0]
 
     async def _once(self, attempts: _Attempts, decoder: msgspec.json.Decoder[T]) -> tuple[T] | None:
         """Send, and tell pacer and breaker what came of it; None where a door has closed before it was our turn."""
-        async with self._pacer.turn() as turn:
+        async with self._pacer.turn(None if attempts.halt is None else attempts.check) as turn:
             if not self._may_go(attempts.ask):
                 turn.give_back()
                 return None
+            begun = attempts.begin()
             probe = self._breaker.is_open
             if attempts.began is None:
                 attempts.began = self._clock()
@@ -202,9 +234,12 @@ class Caller:
             except Unreachable as error:
                 if not error.sent:
                     turn.give_back()
+                    attempts.did_nothing(begun)
                 self._breaker.failed(self._clock(), probe=probe, chance=self._random())
                 raise
             except TargetError as error:
+                if isinstance(error, RateLimited):
+                    attempts.did_nothing(begun)
                 self._remember(error, attempts.ask)
                 self._breaker.succeeded()
                 raise
@@ -215,14 +250,15 @@ class Caller:
             self._breaker.succeeded()
             return (value,)
 
-    async def _wait_until_up(self, ask: Ask) -> None:
+    async def _wait_until_up(self, attempts: _Attempts) -> None:
         """Raises Suspended where Intercom has been down for longer than our patience."""
+        ask = attempts.ask
         self._check_token(ask)
         while (delay := self._breaker.delay(self._clock())) > 0:
             down = self._breaker.down_for(self._clock())
             if down > self._patience.call:
                 raise Suspended(ask.call, seconds=down)
-            await self._sleep(delay)
+            await self._rest(delay, attempts)
             self._check_token(ask)
         if ask.write and self._breaker.is_open:
             with suppress(TargetError):  # what it tells is kept in the breaker, and by `_remember`

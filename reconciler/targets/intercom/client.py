@@ -22,6 +22,7 @@ from reconciler.targets.intercom import wire
 from reconciler.targets.intercom.answers import segment
 from reconciler.targets.intercom.caller import Ask, Caller, Listener
 from reconciler.targets.intercom.clock import never_back
+from reconciler.targets.intercom.halt import Halt, Lately, Stop
 from reconciler.targets.intercom.pace import Gate, Pacer
 from reconciler.targets.intercom.retry import Patience
 from reconciler.targets.intercom.transport import open_transport
@@ -78,6 +79,8 @@ class IntercomClient:
             patience=patience or Patience(),
         )
         self.heard: Listener = _nobody_listens
+        self.halt: Halt | None = None
+        self._clock = clock
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,6 +100,18 @@ class IntercomClient:
         twin = copy.copy(self)
         twin.heard = listener
         return twin
+
+    def halted_by(self, stop: Stop) -> Self:
+        """The same client, over the same connections, for one action: until it has written something its calls raise
+        Halted once `stop` says why.
+        """
+        twin = copy.copy(self)
+        twin.halt = Halt(stop)
+        return twin
+
+    def lately(self, stop: Stop) -> Stop:
+        """A stop that many actions may ask as often as they like; see `halt.Lately`."""
+        return Lately(stop, self._clock)
 
     # --- reads ------------------------------------------------------------------------------------------------------
 
@@ -229,7 +244,9 @@ class IntercomClient:
         version: str = wire.VERSION,
     ) -> T:
         """One operation. shown: the path for people, where the real one may hold more than ids."""
-        return await self._caller.call(Ask(method, path, query, body, write, shown, version), decoder, self.heard)
+        return await self._caller.call(
+            Ask(method, path, query, body, write, shown, version), decoder, self.heard, self.halt
+        )
 
 
 def _search_body(query: Mapping[str, Any], cursor: str | None) -> dict[str, Any]:

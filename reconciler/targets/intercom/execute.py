@@ -7,10 +7,11 @@ from typing import assert_never
 
 from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import Scalar
-from reconciler.errors import Conflict, Merged, NotFound, PlanRefused, TargetError
+from reconciler.errors import Conflict, Halted, Merged, NotFound, PlanRefused, TargetError
 from reconciler.targets.intercom.account import Account
 from reconciler.targets.intercom.client import IntercomClient
 from reconciler.targets.intercom.conflicts import settle
+from reconciler.targets.intercom.halt import Stop
 from reconciler.targets.intercom.steps import Archive, Create, Merge, Put, Step, Unarchive, needless, unlike
 from reconciler.targets.intercom.wire import WireContact
 from reconciler.targets.intercom.writing import refused, take
@@ -26,6 +27,7 @@ async def execute(
     reread: bool,
     restore_archived: bool = True,
     open_conversations: int = 0,
+    stop: Stop | None = None,
 ) -> Outcome:
     """What became of `action`.
 
@@ -33,13 +35,15 @@ async def execute(
     neither the expected value nor the one to be set makes the action stale; a contact that is as wanted already is
     done, without a write. restore_archived: whether a create that meets an archived contact may bring that one back;
     see `conflicts`. open_conversations: how many an archive would hide: with any the action is stale, unless it has
-    begun already.
+    begun already. stop: asked again right before its first write, and while it waits for that: then it is held.
 
     Raises Unauthorized or ScopeMissing, with a note that lists the calls made, where no further write can succeed;
     PlanRefused for `delete`, which is no action on contacts.
     """
     account = Account(action=action, contact=action.contact)
     heard = client.heard_by(account.calls.append)
+    if stop is not None:
+        heard = heard.halted_by(stop)
     try:
         return await _carry_out(
             heard,
@@ -48,6 +52,8 @@ async def execute(
             restore_archived=restore_archived,
             hides=open_conversations if action.do == "archive" else 0,
         )
+    except Halted as error:
+        return account.close("held", error.what)
     except TargetError as error:
         return refused(account, error)
 

@@ -44,6 +44,9 @@ JITTER = 0.5
 SHORTEST_PAUSE = 1.0
 """Seconds to wait after a 429 whose window, by our clock, has ended already."""
 
+LOOK_UP = 0.5
+"""Seconds after which whoever waits asks again whether the call is still wanted."""
+
 SHORTEST_LOOK = 0.5
 """Seconds of a window that must be over before what others took in it says something of their rate."""
 
@@ -323,11 +326,19 @@ class Pacer:
         self._news = asyncio.Event()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Turn]:
-        """Wait for the next free place; the call belongs inside the `async with`."""
+    async def turn(self, check: Callable[[], None] | None = None) -> AsyncIterator[Turn]:
+        """Wait for the next free place; the call belongs inside the `async with`.
+
+        check: raises where the call is not wanted any more; asked right before it starts, and while it waits.
+        """
         async with self._queue:
-            while (delay := self._gate.delay(self._clock())) > 0:
-                await self._wait(delay)
+            while True:
+                if check is not None:
+                    check()
+                delay = self._gate.delay(self._clock())
+                if delay <= 0:
+                    break
+                await self._wait(delay if check is None else min(delay, LOOK_UP))
             started = self._clock()
             self._gate.start(started)
         turn = Turn(lambda headers, status: self._observe(headers, status, started=started))

@@ -21,6 +21,7 @@ from reconciler.targets.intercom.client import MAX_IN_FLIGHT, IntercomClient
 from reconciler.targets.intercom.conversations import take_tag_off, write_note
 from reconciler.targets.intercom.execute import execute
 from reconciler.targets.intercom.finder import find_candidates, read_contact
+from reconciler.targets.intercom.halt import Stop
 from reconciler.targets.intercom.readback import look
 from reconciler.targets.intercom.retry import Patience
 from reconciler.targets.intercom.snapshot import Strategy, count_open_conversations, read_by_list
@@ -125,6 +126,7 @@ class IntercomTarget(IntercomReader):
         self._sleep = sleep
         self._hiding_for = hiding_for
         self._open: dict[str, int] = {}
+        self._stop: Stop | None = None
 
     @property
     def reader(self) -> IntercomReader:
@@ -150,17 +152,30 @@ class IntercomTarget(IntercomReader):
             reread=reread,
             restore_archived=self._restore_archived,
             open_conversations=self._open.get(action.contact or "", 0),
+            stop=self._stop,
         )
         return await self._attributes.explain(action, outcome)
+
+    def halt_when(self, stop: Stop) -> None:
+        """As targets.Haltable."""
+        self._stop = self._client.lately(stop)
+
+    def _asking(self) -> IntercomClient:
+        """The client for questions that come before the first write."""
+        return self._client if self._stop is None else self._client.halted_by(self._stop)
+
+    async def workspace(self) -> Workspace:
+        """As targets.Writer."""
+        return (await self._asking().me()).workspace()
 
     async def prepare(self, actions: Sequence[Action]) -> None:
         """Ask which of our attributes can be written, where any of these actions writes one; and who of those to be
         archived has an open conversation by now, hours after the plan was made perhaps.
         """
         if any(path.startswith(ATTRIBUTE_PREFIX) for action in actions for path in action.set):
-            await self.check_attributes()
+            await self._attributes.check(self._asking())
         archived = [one.contact for one in actions if one.contact is not None and self._must_hide_nothing(one)]
-        self._open = await self.open_conversations(archived, silent)
+        self._open = await count_open_conversations(self._asking(), archived, silent)
 
     def _must_hide_nothing(self, action: Action) -> bool:
         return action.do == "archive" and self._hiding_for.isdisjoint(one.rule for one in action.because)

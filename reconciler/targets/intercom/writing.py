@@ -10,6 +10,7 @@ from __future__ import annotations
 from reconciler.core.actions import Outcome
 from reconciler.errors import (
     Conflict,
+    Halted,
     Merged,
     NotFound,
     NotRestorable,
@@ -37,7 +38,7 @@ async def take(client: IntercomClient, account: Account, step: Step) -> Outcome 
             sight = await step.send(client)
         except TargetError as error:
             if not _may_have_happened(error, again=again):
-                account.sent = sent_before if isinstance(error, Unreachable | Unsendable) else account.sent
+                account.sent = sent_before if isinstance(error, Unreachable | Unsendable | Halted) else account.sent
                 raise
             sight = await _look(client, step)
             if sight.state == "before" and not again:
