@@ -233,6 +233,7 @@ class Run:
         self._actions = {action.id: action for action in plan.actions}
         self._waits = _waits(plan.actions)
         self._unknown_in_a_row = 0
+        self._from_outside = False
 
     def groups(self, size: int) -> tuple[Group, ...]:
         """The actions in groups of at most `size`, each after the groups with those it waits for; the canary first.
@@ -318,6 +319,11 @@ class Run:
         self.stopped = self.stopped or reason
 
     @property
+    def plan_id(self) -> str:
+        """The plan's id."""
+        return self._plan.id
+
+    @property
     def key(self) -> str:
         """What opens the target, in the words of its settings."""
         return "key" if self._plan.target == "positions" else "token"
@@ -344,8 +350,13 @@ class Run:
             said = error.what if isinstance(error, ReconcilerError) else _place(error)
             reason = f"stopped, because it cannot be known whether writing is paused: {said}"
         if reason is not None:
+            self._from_outside = self.stopped is None
             self.halt(reason)
         return self.stopped
+
+    def was_cut_short(self, outcomes: Iterable[Outcome]) -> bool:
+        """Whether somebody stopped the run before all of these were looked at: with what is held for that alone."""
+        return self._from_outside and any(one.outcome == "held" and one.action not in self._held for one in outcomes)
 
     def needs_reread(self, action: Action) -> bool:
         """Whether the contact is read before this action, as old as the plan is by now."""

@@ -97,6 +97,8 @@ _OVER = ("SUCCESS", "ERROR")
 engine's own, in noting the end.
 """
 
+_TAKE_UP = "Run `reconcile apply` again once the reason is gone: it reads back what may have been sent, and goes on."
+
 _LAST_NOTE = 5.0
 """Seconds that the engine may take to note the end of a run in its database."""
 
@@ -161,7 +163,8 @@ async def interrupted() -> tuple[Plan, ...]:
 
 
 async def take_up(plan: Plan, *, close_because: str | None = None) -> None:
-    """Go on with an interrupted run; returns when its outcome is stored.
+    """Go on with an interrupted run; returns when its outcome is stored. Raises Halted where it was stopped before all
+    was read back that may have been sent: then it is as interrupted as before.
 
     With `close_because` it is closed instead: nothing is sent, what was under way is looked at, the rest is held.
     """
@@ -345,9 +348,16 @@ async def _this_process() -> str:
 
 
 async def _send(run: Run, group: Group, writer: Writer, resumed: bool, closing: str | None) -> str:
-    """Carry out a batch: the step whose result is the checkpoint."""
+    """Carry out a batch: the step whose result is the checkpoint.
+
+    One that a dead process may have sent, and that is stopped before all of it was read back, is left as it was found:
+    held would be a lie for what had been sent, and whoever takes it up next can still find out.
+    """
     if closing is None:
         outcomes = await run.carry_out(group, writer, resumed=resumed)
+        if resumed and run.was_cut_short(outcomes):
+            _failed[run.plan_id] = halted = Halted(run.stopped or "", next_step=_TAKE_UP)
+            raise _Unfinished from halted
     elif resumed:
         outcomes = tuple([await writer.look(action) for action in group.actions])
     else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from reconciler.errors import ExitCode
 from reconciler.runs.store import PlanStore
-from tests.cli.support import Place, ended
+from tests.cli.support import Done, Place, ended
 from tests.runs.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -27,10 +28,10 @@ def receiver(slow_place: Place) -> Iterator[Receiver]:
         yield one
 
 
-def interrupted(place: Place) -> str:
-    """The id of a plan whose run was killed after some of its sixty creates."""
+def interrupted(place: Place, *options: str) -> str:
+    """The id of a plan whose run was killed after some of its sixty creates: in the canary, unless options say no."""
     made = place.plan()
-    process = place.start("apply", made.id, "--max-parallel", "4")
+    process = place.start("apply", made.id, "--max-parallel", "4", *options)
     place.wait_for_effects(8, process)
     process.kill()
     ended(process)
@@ -53,21 +54,56 @@ def test_stopped_while_it_settles(named: bool, sent: signal.Signals, code: ExitC
     """The process leaves: it does not plan for minutes, and uses up no other plan by holding all of it."""
     other = slow_place.plan("--only", "200059")
     first = interrupted(slow_place)
-    plans = [other.id, first]
     process = slow_place.start("apply", *([other.id] if named else ["--auto-approve"]), "--max-parallel", "1")
     slow_place.wait_for_effects(len(slow_place.effects()) + 3, process)
     process.send_signal(sent)
     done = ended(process)
     assert done.code == code, str(done)
     store = PlanStore(str(slow_place.folder / "plans"))
-    assert sorted(store.list_ids()) == sorted(plans)
+    assert sorted(store.list_ids()) == sorted([other.id, first])
     assert {one.says for one in store.get_outcome(first).outcomes if one.outcome == "held"} == {
         f"the run was stopped by {sent.name}"
     }
     again = f"reconcile apply {other.id}" if named else "reconcile apply"
     assert done.err.splitlines()[-1] == f"Stopped by {sent.name}: nothing else was begun. Go on with: {again}"
-    if named:
-        assert not store.has_outcome(other.id)
+    assert not store.has_outcome(other.id)
+
+
+def stopped_while_it_reads_back(place: Place, stop: Callable[[subprocess.Popen[str]], object]) -> tuple[str, Done]:
+    """An interrupted run whose one batch is read back, and stopped before all of it was."""
+    first = interrupted(place, "--no-canary")
+    process = place.start("apply", "--auto-approve", "--max-parallel", "1")
+    place.wait_for_effects(len(place.effects()) + 3, process)
+    stop(process)
+    done = ended(process)
+    assert place.run("resume").code == ExitCode.DONE
+    return first, done
+
+
+def check_taken_up_again(place: Place, first: str) -> None:
+    """The run was as interrupted as before: nothing that may have been sent was called held; now all is done, once."""
+    store = PlanStore(str(place.folder / "plans"))
+    assert store.list_ids() == [first]
+    assert not store.has_outcome(first)
+    assert place.run("apply", first).code == ExitCode.DONE
+    assert store.get_outcome(first).summary.done == 60 == len(place.effects())
+
+
+def test_terminated_while_it_reads_back(slow_place: Place) -> None:
+    """What may have been sent and was not looked at is left to whoever comes next, with the command."""
+    first, done = stopped_while_it_reads_back(slow_place, lambda process: process.send_signal(signal.SIGTERM))
+    assert done.code == ExitCode.STOPPED, str(done)
+    assert done.err.splitlines()[-1] == "Stopped by SIGTERM: nothing else was begun. Go on with: reconcile apply"
+    check_taken_up_again(slow_place, first)
+
+
+def test_paused_while_it_reads_back(slow_place: Place) -> None:
+    """Exit 5, and the message says what the next apply will do."""
+    first, done = stopped_while_it_reads_back(slow_place, lambda _: slow_place.run("pause", "--reason", "enough"))
+    assert done.code == ExitCode.PAUSED, str(done)
+    assert "nothing more is written: paused since" in done.err
+    assert "Run `reconcile apply` again once the reason is gone: it reads back what may have been sent" in done.err
+    check_taken_up_again(slow_place, first)
 
 
 def test_what_failed_while_it_settles(slow_place: Place, receiver: Receiver) -> None:
