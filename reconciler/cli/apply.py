@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -25,10 +25,11 @@ from reconciler.core import outcome as outcome_file
 from reconciler.core.model import Progress, Target
 from reconciler.core.outcome import Counts, RunOutcome
 from reconciler.core.plan import Plan
-from reconciler.errors import ExitCode, Halted, Paused, ReconcilerError
+from reconciler.errors import ExitCode, Halted, Paused, ReconcilerError, StateError
 from reconciler.report.outcome import outcome_text
 from reconciler.runs.caution import Caution
 from reconciler.runs.notify import Night, night_of, tell, with_earlier
+from reconciler.runs.silence import heard, silence
 from reconciler.runs.store import PlanStore
 from reconciler.settings import Settings, settings_here
 
@@ -92,6 +93,7 @@ def _apply(run: _Run, plan: str | None, asked: Asked, *, auto_approve: bool) -> 
     target = asked.target if named is None else named.target
     if named is not None and asked.named_target not in {None, target}:
         raise click.UsageError(f"Plan {named.id} is for {target}, not for {asked.named_target}.")
+    run.target = target
     run.settings.require(ACTUAL[target], *((DESIRED[target],) if named is None else ()))
     if run.settings.paused:
         raise Paused("nothing is written: RECONCILER_PAUSED is set", next_step="Unset it, then run this again.")
@@ -136,6 +138,8 @@ class _Run:
         self.settings = settings
         self.store = store
         self.as_json = as_json
+        self.target: Target = "contacts"
+        """What it is about, once that is known."""
         self.night: Night | None = Night(exit_code=ExitCode.DONE)
         """What there is to tell of it so far; None where somebody at the terminal wanted none of it."""
         self._max_parallel = max_parallel
@@ -228,9 +232,13 @@ class _Run:
         if self.night is None:
             return
         kind = None if error is None else type(error).__name__
+        # Where the state database failed, it says so once. LockHeld and Paused are of it, and no such failure.
+        warning = None if type(error) is StateError else self._silence()
+        if warning is not None:
+            click.echo(f"Warning: {warning}", err=True)
         earlier = [run for plan_id, run in self._settled.items() if plan_id != self.night.plan]
         night = msgspec.structs.replace(
-            with_earlier(self.night, earlier), exit_code=code, error=kind, link=self._link()
+            with_earlier(self.night, earlier), exit_code=code, error=kind, link=self._link(), silence=warning
         )
         notify, heartbeat = self.settings.notify, self.settings.heartbeat_url
         tell(
@@ -238,6 +246,20 @@ class _Run:
             notify=None if notify is None else notify.reveal(),
             heartbeat=None if heartbeat is None else heartbeat.reveal(),
         )
+
+    def _silence(self) -> str | None:
+        """What there is to say of the webhook, where one is set up. What prevents the look is said, and no more.
+
+        Of the runs of a night only the one for contacts looks: they are what its events are about.
+        """
+        if self.target != "contacts" or not self.settings.intercom_client_secrets:
+            return None
+        try:
+            with closing(from_settings.open_state(self.settings)) as database:
+                return silence(heard(database), now=terminal.now()) if database.exists() else None
+        except ReconcilerError as error:
+            show_error(error)
+            return None
 
     def _link(self) -> str | None:
         """Where who is told can read the plan, if the service is set up for it."""

@@ -17,6 +17,7 @@ from reconciler.doctor.records import Records, read_records
 from reconciler.errors import ScopeMissing, TargetError
 from reconciler.runs.lock import Holder, last_holder
 from reconciler.runs.pause import PauseSwitch
+from reconciler.runs.silence import NOTHING_HEARD, Heard, heard
 from reconciler.settings import Need, Settings
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The durable engine's. unfinished: plans whose runs are not at their end. newest_event: of the webhook."""
+    """The durable engine's. unfinished: plans whose runs are not at their end. heard: of the webhook."""
 
     unfinished: tuple[str, ...] = ()
-    newest_event: datetime | None = None
+    heard: Heard = NOTHING_HEARD
     given_up: int = 0
     """Events that nobody will try again by himself."""
 
@@ -121,11 +122,11 @@ class Around:
     def _look_into_books(self) -> Books:
         if not self.state.value(asks="interrupted").there:
             return Books()
-        from reconciler.runs.workflows import given_up, newest_event, unfinished  # noqa: PLC0415 - DBOS costs 0.5 s
+        from reconciler.runs.workflows import given_up, unfinished  # noqa: PLC0415 - DBOS costs 0.5 s
 
         database = from_settings.open_state(self.settings)
         try:
-            return Books(unfinished(database), newest_event(database), given_up(database))
+            return Books(unfinished(database), heard(database), given_up(database))
         finally:
             database.close()
 

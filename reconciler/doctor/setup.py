@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from reconciler.core.health import Check, amber, green, red
 from reconciler.doctor.around import Around
 from reconciler.doctor.words import ago, listed
+from reconciler.runs.silence import SILENT_AFTER
 
 ROTATE_AFTER = 90
 """Days after which a token is to be replaced (docs/runbook.md)."""
 
 REMIND_AFTER = 80
 """Days after which the doctor reminds of it."""
-
-SILENT_AFTER = timedelta(hours=26)
-"""A day with two hours to spare. Intercom suspends a webhook after seven days of errors, and says nothing to us."""
 
 _WEBHOOK = "docs/runbook.md, `The webhook is silent`."
 
@@ -50,7 +46,7 @@ def webhook(around: Around) -> Check:
         whom = "Intercom alone" if secrets else "nobody"
         return amber("webhook", f"{listed(unset)} not set: the web service answers {whom}", _SET_IT)
     books = around.books.value(asks="webhook")
-    newest = books.newest_event
+    newest = books.heard.newest
     if newest is None:
         return amber("webhook", "the secrets are set; no event has come in yet", _WEBHOOK)
     if around.now - newest > SILENT_AFTER:

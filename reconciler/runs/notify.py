@@ -45,6 +45,8 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     """The kind of error that ended it, e.g. `LockHeld`."""
     settled: tuple[str, ...] = ()
     """Plans of runs that had been interrupted, which this one brought to their end first."""
+    silence: str | None = None
+    """What there is to say of a webhook that is silent (silence.py): no fault of the night, which does without it."""
 
 
 _GONE: tuple[Do, ...] = ("archive", "merge")
@@ -86,16 +88,22 @@ def _reasons(night: Night) -> Iterator[str]:
         yield f"{failures} failures"
     if night.archived > ARCHIVES_NOTED:
         yield f"{night.archived} archived"
+    if night.silence is not None:
+        yield "the webhook is silent"
 
 
 def message(night: Night) -> str:
-    """The body of the message: counts, the plan's id and the exit code, and a link where there is one."""
+    """The body of the message: counts, the plan's id, the exit code; what was settled before, a silent webhook and a
+    link, if there is one.
+    """
     counts = ", ".join(f"{getattr(night.counts, name)} {name}" for name in Counts.__struct_fields__)
     plan = night.plan or "none was made"
     settled = f"\nBrought to their end before: {', '.join(night.settled)}" if night.settled else ""
     text = (
         f"Plan: {plan}{settled}\nActions: {counts}\nArchived or merged: {night.archived}\nExit code: {night.exit_code}"
     )
+    if night.silence is not None:
+        text += f"\n{night.silence}"
     return text if night.link is None else f"{text}\nRead it: {night.link}"
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from dbos import DBOSClient, WorkflowStatus
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from reconciler.runs.durable import WORKFLOW
+from reconciler.runs.silence import EVENT
 from reconciler.runs.state import StateDatabase
-
-EVENT = "reconciler.event"
-"""The workflow in which the web service handles one event of the webhook."""
 
 _MANY = 1000
 """Events that were given up are counted up to here."""
@@ -23,13 +20,6 @@ def unfinished(database: StateDatabase) -> tuple[str, ...]:
     """The ids of the plans whose runs are under way or were interrupted, oldest first. Raises StateError."""
     found = _listed(database, status=["PENDING", "ENQUEUED"], name=WORKFLOW)
     return tuple(sorted(one.workflow_id for one in found))
-
-
-def newest_event(database: StateDatabase) -> datetime | None:
-    """When the newest event of the webhook came in; None where there is none. Raises StateError."""
-    found = _listed(database, name=EVENT, limit=1, sort_desc=True)
-    times = [one.created_at for one in found if one.created_at is not None]
-    return datetime.fromtimestamp(max(times) / 1000, UTC) if times else None
 
 
 def given_up(database: StateDatabase) -> int:

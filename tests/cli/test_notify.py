@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 
 import pytest
+from dbos import DBOSClient
 
 from reconciler.errors import ExitCode
-from tests.cli.support import Place, in_terminal
+from tests.cli.support import Done, Place, in_terminal
 from tests.runs.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -96,6 +100,81 @@ def test_what_cannot_be_told_changes_nothing(own_place: Place, receiver: Receive
     assert done.code == ExitCode.PAUSED
     assert "notification was not sent" in done.err
     assert "hook" not in done.err
+
+
+# The webhook
+
+
+def set_up_webhook(place: Place, *, last_event: timedelta) -> None:
+    """The secret is set, the service first ran 30 days ago, and its last event came in so long ago."""
+    place.set(INTERCOM_CLIENT_SECRET="canary-client-secret-31")
+    state = f"sqlite:///{place.folder / 'plans' / 'state.sqlite'}"
+    books = DBOSClient(system_database_url=state, application_name="reconciler-web")
+    books.register_queue("reconciler.events")
+    books.enqueue({"workflow_name": "reconciler.event", "queue_name": "reconciler.events"})
+    books.destroy()
+    for table, age in (("queues", timedelta(days=30)), ("workflow_status", last_event)):
+        with closing(sqlite3.connect(place.folder / "plans" / "state.sqlite")) as connection, connection:
+            connection.execute(f"UPDATE {table} SET created_at = created_at - {age.total_seconds() * 1000:.0f}")
+
+
+def warnings(done: Done) -> list[str]:
+    """The lines on stderr that warn."""
+    return [line for line in done.err.splitlines() if line.startswith("Warning:")]
+
+
+def test_a_night_on_which_the_webhook_is_silent(own_place: Place, receiver: Receiver) -> None:
+    """One line and one message, which name the next step; exit code and heartbeat are those of a good night."""
+    own_place.run("apply", "--auto-approve")
+    set_up_webhook(own_place, last_event=timedelta(hours=25))
+    done = own_place.run("apply", "--auto-approve")
+    assert (done.code, len(receiver.gets)) == (ExitCode.DONE, 2)
+    [warning] = warnings(done)
+    assert warning.startswith("Warning: The webhook is silent: no event has come in since 20")
+    assert "suspends" in warning
+    assert "Run `reconcile doctor`" in warning
+    [one] = receiver.messages
+    assert one["title"] == "reconcile apply: the webhook is silent"
+    assert one["message"].splitlines()[-2:] == ["Exit code: 0", warning.removeprefix("Warning: ")]
+
+
+def test_a_silent_webhook_beside_another_trouble(own_place: Place, receiver: Receiver) -> None:
+    """A night that fails still tells of it, in the one message that it sends."""
+    own_place.run("apply", "--auto-approve")
+    set_up_webhook(own_place, last_event=timedelta(days=7))
+    own_place.set(RECONCILER_PAUSED="true")
+    done = own_place.run("apply", "--auto-approve")
+    assert (done.code, len(warnings(done))) == (ExitCode.PAUSED, 1)
+    assert [one["title"] for one in receiver.messages] == ["reconcile apply: failed with Paused, the webhook is silent"]
+
+
+def test_nights_on_which_nobody_waits_for_events(own_place: Place, receiver: Receiver) -> None:
+    """Nothing is said: a fresh installation with the secret set, an event of today, no secret, the other target."""
+    own_place.set(INTERCOM_CLIENT_SECRET="canary-client-secret-31")
+    assert warnings(own_place.run("apply", "--auto-approve")) == []
+    assert warnings(own_place.run("apply", "--auto-approve")) == []
+    set_up_webhook(own_place, last_event=timedelta(hours=23))
+    assert warnings(own_place.run("apply", "--auto-approve")) == []
+    set_up_webhook(own_place, last_event=timedelta(hours=23))  # both are older now; the newer one counts
+    assert warnings(own_place.run("apply", "--auto-approve")) == []
+    own_place.set(INTERCOM_CLIENT_SECRET=None)
+    with closing(sqlite3.connect(own_place.folder / "plans" / "state.sqlite")) as connection, connection:
+        connection.execute("UPDATE workflow_status SET created_at = 0")
+    assert warnings(own_place.run("apply", "--auto-approve")) == []
+    own_place.set(INTERCOM_CLIENT_SECRET="canary-client-secret-31")
+    assert len(warnings(own_place.run("apply", "--auto-approve"))) == 1
+    assert warnings(own_place.run("apply", "--target", "positions", "--auto-approve")) == []
+    assert receiver.messages[0]["title"] == "reconcile apply: the webhook is silent"
+
+
+def test_a_state_database_that_cannot_be_asked(own_place: Place, receiver: Receiver) -> None:
+    """It is the night's own trouble, said once."""
+    own_place.set(INTERCOM_CLIENT_SECRET="canary-client-secret-31")
+    (own_place.folder / "plans").mkdir(exist_ok=True)
+    (own_place.folder / "plans" / "state.sqlite").write_bytes(b"x" * 4096)
+    done = own_place.run("apply", "--auto-approve")
+    assert (done.code, done.err.count("Error:")) == (ExitCode.ERROR, 1)
+    assert [one["title"] for one in receiver.messages] == ["reconcile apply: failed with StateError"]
 
 
 # The canary

@@ -345,7 +345,7 @@ CASES = [
         red={"last-success": "nights are missing"},
         amber={"plan": "2 days ago", "webhook": "silent"},
     ),
-    Case("the positions are of yesterday", positions_of_yesterday),
+    Case("the positions are of yesterday", positions_of_yesterday, amber={"webhook": "silent"}),
     Case("a run was interrupted", interrupt, amber={"interrupted": "is not at its end"}),
     Case("writing is paused", paused, amber={"pause": "wrong archives seen"}),
     Case("writing is paused for good", setting(RECONCILER_PAUSED="true"), amber={"pause": "RECONCILER_PAUSED is set"}),
@@ -355,6 +355,7 @@ CASES = [
         red={"state": "the state database"},
         waiting=["lock", "pause", "interrupted", "webhook"],
     ),
-    Case("a day and two hours", after(hours=25.9)),
+    Case("a day without an event", after(hours=23.9)),
+    Case("a day and two hours", after(hours=25.9), amber={"webhook": "silent: the newest event came 25 hours ago"}),
     Case("an event was given up", event_given_up, amber={"webhook": "1 events were given up"}),
 ]

@@ -48,6 +48,7 @@ HELD = night(ExitCode.HELD, counts=Counts(done=3, held=2))
         (night(ExitCode.PARTIAL, counts=Counts(failed=60, unknown=40)), (), "100 failures: the summary tells"),
         (night(ExitCode.PARTIAL, counts=Counts(failed=60, unknown=41)), ("101 failures",), "one more"),
         (night(ExitCode.PARTIAL, counts=Counts(stale=500)), (), "people edited"),
+        (night(silence="The webhook is silent: …"), ("the webhook is silent",), "the night is good all the same"),
         (night(archived=50), (), "50 archived"),
         (night(archived=51), ("51 archived",), "one more, however good the night"),
         (

@@ -14,9 +14,9 @@ from reconciler.errors import StateError
 from reconciler.runs.durable import WORKFLOW
 from reconciler.runs.lock import Lease, last_holder
 from reconciler.runs.pause import PauseSwitch
+from reconciler.runs.silence import EVENT
 from reconciler.runs.state import StateDatabase
-from reconciler.runs.workflows import EVENT, given_up, newest_event, unfinished
-from reconciler.web import queue
+from reconciler.runs.workflows import given_up, unfinished
 from tests.runs.conftest import NewState, _make_tables_of_the_engine
 
 PLAN = "20261123T023000Z-8f3a1c5e"
@@ -42,7 +42,7 @@ def enqueue(database: StateDatabase, name: str, workflow_id: str) -> None:
 
 def test_nothing_has_run(database: StateDatabase) -> None:
     """No run and no event."""
-    assert (unfinished(database), newest_event(database), given_up(database)) == ((), None, 0)
+    assert (unfinished(database), given_up(database)) == ((), 0)
 
 
 def test_event_that_was_given_up(database: StateDatabase) -> None:
@@ -55,25 +55,11 @@ def test_event_that_was_given_up(database: StateDatabase) -> None:
     assert given_up(database) == 1
 
 
-def test_events_are_called_as_the_web_service_calls_them() -> None:
-    """Otherwise the doctor would call a busy webhook silent."""
-    assert queue.WORKFLOW == EVENT
-
-
 def test_run_is_unfinished_and_an_event_is_no_run(database: StateDatabase) -> None:
-    """The plan's id; and when the event came, within what two clocks may differ."""
+    """The plan's id alone."""
     enqueue(database, WORKFLOW, PLAN)
     enqueue(database, EVENT, "event-1")
     assert unfinished(database) == (PLAN,)
-    event = newest_event(database)
-    assert event is not None
-    assert abs(event - datetime.now(UTC)) < timedelta(minutes=1)
-
-
-def test_run_alone_is_no_event(database: StateDatabase) -> None:
-    """A night is not what the webhook brought."""
-    enqueue(database, WORKFLOW, PLAN)
-    assert newest_event(database) is None
 
 
 def test_without_the_tables_of_the_engine(tmp_path: Path) -> None:
@@ -81,13 +67,13 @@ def test_without_the_tables_of_the_engine(tmp_path: Path) -> None:
     database = StateDatabase(f"sqlite:///{tmp_path / 'state.sqlite'}")
     with database.begin():
         pass
-    assert (unfinished(database), newest_event(database)) == ((), None)
+    assert unfinished(database) == ()
 
 
 def test_without_the_tables_of_the_engine_on_postgresql(postgres_url: str) -> None:
     """As on SQLite."""
     database = StateDatabase(postgres_url)
-    assert (unfinished(database), newest_event(database)) == ((), None)
+    assert unfinished(database) == ()
 
 
 def test_lock_and_pause_are_seen_on_postgresql(postgres_url: str) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from reconciler.errors import StateError
 from reconciler.runs import durable
 from reconciler.runs.lock import Lease, is_held
 from reconciler.runs.pause import PauseSwitch
+from reconciler.runs.silence import NOTHING_HEARD, heard
 from reconciler.runs.state import LEASES, StateDatabase
 from reconciler.runs.store import PlanStore
 from reconciler.targets import Writer
@@ -185,6 +186,24 @@ def test_what_was_absorbed_is_forgotten(database: StateDatabase, tmp_path: Path)
         await _settled(parts.view, parked=0)
 
     in_an_engine(database, tmp_path, does)
+
+
+def test_the_night_hears_of_the_service(order: Order, database: StateDatabase, tmp_path: Path) -> None:
+    """That it ran, since its first time and not its last, and when its newest event came: what silence is told by."""
+    assert heard(database) == NOTHING_HEARD
+    with served(order, log=tmp_path / "log") as service:
+        first = heard(database)
+        assert first.newest is None
+        assert first.serving_since is not None
+        assert abs(datetime.now(UTC) - first.serving_since) < timedelta(minutes=1)
+        service.stop()
+    with served(order, log=tmp_path / "log") as service:
+        assert service.post(message(1)) == 200
+        until(lambda: service.did("end") == ["notif_1"])
+        known = heard(database)
+    assert known.serving_since == first.serving_since
+    assert known.newest is not None
+    assert abs(datetime.now(UTC) - known.newest) < timedelta(minutes=1)
 
 
 def test_a_state_database_that_cannot_be_used(tmp_path: Path) -> None:
