@@ -132,6 +132,15 @@ def test_a_signed_event_that_is_dropped(reason: str) -> None:
     assert face.counted(f'webhook_dropped_total{{reason="{reason}"}}') == 1
 
 
+@pytest.mark.parametrize("created_at", [10**400, -(10**400), 2**63, -1], ids=["vast", "vast and past", "64 bits", "-1"])
+def test_a_time_that_no_clock_has(created_at: int) -> None:
+    """A number too large for any arithmetic is one more time that is not ours."""
+    face = Face()
+    answer = face.post(encoded(notification(CREATED, conversation(), created_at=created_at)))
+    assert (answer.status, face.box.events) == (200, [])
+    assert face.counted('webhook_dropped_total{reason="out_of_time"}') == 1
+
+
 @pytest.mark.parametrize(
     ("sent", "reason", "topic"),
     [
