@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -21,11 +22,13 @@ from reconciler.web.events import Event, Handled, Handler
 from reconciler.web.metrics import Metrics
 from reconciler.web.queue import WORKFLOW
 
+T = TypeVar("T")
+
 DELAYS = (1.0, 4.0, 16.0, 60.0)
 """Seconds between two tries, give or take a half: so there are five tries (failure mode F11), over about 80 seconds."""
 
 PAUSE_SECONDS = 5.0
-"""How often an event asks again while writing is paused. A pause costs no try."""
+"""How often an event asks again while writing is paused. A pause costs no try, and no last word."""
 
 
 class Parked(Exception):
@@ -73,7 +76,7 @@ class Work:
         log = structlog.get_logger().bind(notification=waiting.event.id, topic=waiting.event.topic)
         for number, delay in enumerate((*self.delays, None), start=1):
             try:
-                handled = await self._try(waiting.event)
+                handled = await self._unpaused(waiting.event, lambda: self.handler.handle(waiting.event))
             except Exception as error:  # noqa: BLE001 - a handler that breaks must not stop the queue (F11)
                 self.metrics.failed_tries.inc()
                 kind, says = type(error).__name__, error.what if isinstance(error, ReconcilerError) else ""
@@ -88,13 +91,14 @@ class Work:
         log.info("handled", result=handled.result, says=handled.says, plan=handled.plan, tries=number)
         return handled
 
-    async def _try(self, event: Event) -> Handled:
+    async def _unpaused(self, event: Event, call: Callable[[], Awaitable[T]]) -> T:
+        """Call the handler, once writing is not paused."""
         while True:
             if (reason := self.may_begin()) is not None:
                 raise asyncio.CancelledError(reason)
             self.begins(event)
             try:
-                return await self.handler.handle(event)
+                return await call()
             except Paused:
                 await self.sleep(PAUSE_SECONDS)
 
@@ -102,7 +106,7 @@ class Work:
         log = structlog.get_logger().bind(notification=event.id, reference=reference_of(event.id))
         told = True
         try:
-            await self.handler.give_up(event, reference=reference_of(event.id))
+            await self._unpaused(event, lambda: self.handler.give_up(event, reference=reference_of(event.id)))
         except Exception as error:  # noqa: BLE001 - as above: the event is parked whether anybody hears of it or not
             told = False
             log.warning("nobody_told", error=type(error).__name__)
