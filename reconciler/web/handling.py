@@ -34,7 +34,7 @@ from reconciler.web.alone import Again, Claimed, alone
 from reconciler.web.events import Event, Handled, Handler
 from reconciler.web.memory import Memory
 from reconciler.web.notes import marker_of, note
-from reconciler.web.tagged import TAG, TAGGED, Refusal, Tagged, check_tagged, left_as_it_is
+from reconciler.web.tagged import TAG, TAGGED, Refusal, Tagged, check_tagged, contacts_of, left_as_it_is
 
 MESSAGES = ("conversation.user.created", "conversation.user.replied")
 
@@ -97,10 +97,13 @@ class ContactHandler:
 
     async def _message(self, event: Event, claimed: Claimed) -> Handled:
         """A member wrote: the contact, found by its e-mail, is brought in line."""
-        await claimed.add([event.contact])
-        contact = await self._target.contact(event.contact)
+        wrote = event.contact or await self._only_contact_of(event.conversation)
+        if wrote is None:
+            return Handled("nothing", f"conversation {event.conversation} is gone, or has not exactly one contact")
+        await claimed.add([wrote])
+        contact = await self._target.contact(wrote)
         if contact is None:
-            return Handled("nothing", f"contact {event.contact} is archived or gone")
+            return Handled("nothing", f"contact {wrote} is archived or gone")
         if contact.email is None:
             return Handled("nothing", f"contact {contact.id} has no e-mail to be found by")
         around = Around(self._lookup, self._target, self._rules)
@@ -113,6 +116,15 @@ class ContactHandler:
         world = await gather_around(around, numbers)
         made, outcomes = await self._carry_out(world, numbers, claimed)
         return _handled(contact, made, outcomes)
+
+    async def _only_contact_of(self, conversation_id: str) -> str | None:
+        """Who wrote, where the notification does not say: the conversation does if one contact alone takes part."""
+        try:
+            conversation = await self._target.conversation(conversation_id)
+        except NotFound:
+            return None
+        contacts = contacts_of(conversation)
+        return contacts[0] if len(contacts) == 1 else None
 
     async def _tag(self, event: Event, claimed: Claimed) -> Handled:
         """An agent verified who it is: the contact becomes that member's, and the tag is taken off."""

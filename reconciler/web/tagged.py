@@ -71,10 +71,15 @@ async def check_tagged(conversation: OneConversation, *, lookup: LookUp, rules: 
         return Refusal("number-held-twice", number=number)
     if found.members[0].status not in rules.contacts.who.status:
         return Refusal("not-active-or-retired", number=number)
-    contacts = [one.id for one in conversation.contacts.contacts] if conversation.contacts is not None else []
+    contacts = contacts_of(conversation)
     if len(contacts) == 1:
         return Tagged(contacts[0], number)
     return Refusal("several-contacts" if contacts else "contact-gone", number=number)
+
+
+def contacts_of(conversation: OneConversation) -> list[str]:
+    """The ids of the contacts that take part in it."""
+    return [one.id for one in conversation.contacts.contacts] if conversation.contacts is not None else []
 
 
 def left_as_it_is(contact: Contact, number: str, made: Plan) -> Refusal | None:

@@ -70,6 +70,23 @@ def test_messages_of_nobody(lines: tuple[dict[str, Any], ...], tmp_path: Path) -
     assert desk.writes() == []
 
 
+def test_a_message_whose_notification_names_no_contact(tmp_path: Path) -> None:
+    """The conversation says who takes part in it; where that is one contact, it is the one."""
+    desk = open_desk(tmp_path, DRIFTED, conversation("a1", tagged=False))
+    [handled] = desk.handle(message(""))
+    assert handled.result == "reconciled"
+    assert desk.contact("a1")["name"] == "Ann Lee"
+
+
+@pytest.mark.parametrize("lines", [(), (conversation(["a1", "b1"], tagged=False),)], ids=["gone", "several contacts"])
+def test_a_message_of_whom_nobody_can_tell(lines: tuple[dict[str, Any], ...], tmp_path: Path) -> None:
+    """Nobody's contact is touched, and the event is done with: trying again would find out no more."""
+    desk = open_desk(tmp_path, DRIFTED, BOBS, *lines)
+    [handled] = desk.handle(message(""))
+    assert handled.result == "nothing"
+    assert desk.writes() == []
+
+
 def test_the_e_mail_may_be_spelt_in_any_case(tmp_path: Path) -> None:
     """As Intercom and the membership database like."""
     desk = open_desk(tmp_path, DRIFTED | {"email": "ANN@Example.org"})
