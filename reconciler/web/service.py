@@ -15,7 +15,7 @@ from random import SystemRandom
 
 import structlog
 
-from reconciler.errors import ExitCode, ReconcilerError, ScopeMissing, StateError, TargetError, Unauthorized
+from reconciler.errors import ExitCode, ScopeMissing, StateError, TargetError, Unauthorized
 from reconciler.runs.lock import Lease
 from reconciler.runs.pause import PauseSwitch
 from reconciler.runs.state import StateDatabase
@@ -29,6 +29,7 @@ from reconciler.web.inbox import MAX_WAITING, DurableInbox
 from reconciler.web.metrics import Metrics
 from reconciler.web.plans import Plans
 from reconciler.web.queue import LEASE, QueueView
+from reconciler.web.readiness import Readiness
 from reconciler.web.server import Server, listen, url_of
 from reconciler.web.work import DELAYS, Work
 
@@ -40,12 +41,6 @@ COUNT_SECONDS, TAKE_UP_SECONDS, FORGET_SECONDS = 1.0, 10.0, 3600.0
 
 ASK_AGAIN_SECONDS = 10.0
 """How long after Intercom could not say whose workspace it is it is asked again."""
-
-CHECK_SECONDS = 5.0
-"""How long the answer to whether the source can be read is good for: anybody may ask whether the service is ready."""
-
-NOBODY = "nobody@example.invalid"
-"""An e-mail that no member has (RFC 2606): looking it up shows that the source can be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +110,9 @@ class _Life:
         )
         self._pause = PauseSwitch(service.database)
         self._our_app: str | None = None
-        self._source: tuple[float, str | None] | None = None
+        ready = Readiness(
+            our_app=lambda: self._our_app, look_up=service.look_up, count=self._view.length, is_paused=self._is_paused
+        )
         self._log = structlog.get_logger()
         self._server = Server(
             build_app(
@@ -126,8 +123,8 @@ class _Life:
                     look_up=service.look_up,
                     plans=service.plans,
                     our_app=lambda: self._our_app,
-                    checks={"intercom": self._check_app, "source": self._check_source, "state": self._check_state},
-                    is_paused=self._is_paused,
+                    checks=ready.checks,
+                    is_paused=ready.is_paused,
                     metrics=self._metrics,
                     now=service.now,
                     read_seconds=service.read_seconds,
@@ -212,27 +209,5 @@ class _Life:
                 self._log.error("workspace", error=error.what)
                 await asyncio.sleep(ASK_AGAIN_SECONDS)
 
-    async def _check_app(self) -> str | None:
-        return None if self._our_app is not None else "Intercom has not said yet whose workspace it is"
-
-    async def _check_state(self) -> str | None:
-        try:
-            await asyncio.to_thread(self._view.length)
-        except StateError:
-            return "the state database does not answer"
-        return None
-
-    async def _check_source(self) -> str | None:
-        now = time.monotonic()
-        if self._source is None or now - self._source[0] > CHECK_SECONDS:
-            try:
-                async with asyncio.timeout(CHECK_SECONDS):
-                    await asyncio.to_thread(self._service.look_up.members_by_email, NOBODY)
-            except (ReconcilerError, TimeoutError):
-                self._source = now, "the source does not answer"
-            else:
-                self._source = now, None
-        return self._source[1]
-
-    async def _is_paused(self) -> bool:
-        return self._service.is_paused or await asyncio.to_thread(self._pause.reason) is not None
+    def _is_paused(self) -> bool:
+        return self._service.is_paused or self._pause.reason() is not None
