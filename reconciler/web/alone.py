@@ -48,11 +48,17 @@ class Claimed:
         self._names: set[str] = set()
 
     async def add(self, names: Iterable[str]) -> None:
-        """Claim these too. Raises Busy where somebody else has one of them."""
+        """Claim these too, and have what is claimed already last as long as they do.
+
+        Raises Busy where somebody else has one of them; Again where the claim ran out meanwhile, as what was read under
+        it may have been written since.
+        """
         new = [name for name in names if name and name not in self._names]
         if not new:
             return
-        if await asyncio.to_thread(self._claims.take_all, new) is None:
+        if self._names and self._claims.reason_to_stop() is not None:
+            raise Again
+        if await asyncio.to_thread(self._claims.take_all, [*self._names, *new]) is None:
             raise Busy
         self._names.update(new)
 
