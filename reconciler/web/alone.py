@@ -62,6 +62,10 @@ class Claimed:
             raise Busy
         self._names.update(new)
 
+    def holds(self, name: str) -> bool:
+        """Whether this contact or member is claimed."""
+        return name in self._names
+
     def has(self, actions: Iterable[Action]) -> bool:
         """Whether all that these write is claimed."""
         return all(self._names.issuperset(names_of(action)) for action in actions)

@@ -34,7 +34,7 @@ from reconciler.web.alone import Again, Claimed, alone
 from reconciler.web.events import Event, Handled, Handler
 from reconciler.web.memory import Memory
 from reconciler.web.notes import marker_of, note
-from reconciler.web.tagged import TAG, TAGGED, Refusal, Tagged, check_tagged, contacts_of, left_as_it_is
+from reconciler.web.tagged import TAG, TAGGED, Refusal, Tagged, check_tagged, contacts_of, left_as_it_is, not_whole
 
 MESSAGES = ("conversation.user.created", "conversation.user.replied")
 
@@ -100,8 +100,7 @@ class ContactHandler:
         wrote = event.contact or await self._only_contact_of(event.conversation)
         if wrote is None:
             return Handled("nothing", f"conversation {event.conversation} is gone, or has not exactly one contact")
-        await claimed.add([wrote])
-        contact = await self._target.contact(wrote)
+        contact = await self._read(wrote, claimed)
         if contact is None:
             return Handled("nothing", f"contact {wrote} is archived or gone")
         if contact.email is None:
@@ -116,6 +115,14 @@ class ContactHandler:
         world = await gather_around(around, numbers)
         made, outcomes = await self._carry_out(world, numbers, claimed)
         return _handled(contact, made, outcomes)
+
+    async def _read(self, contact_id: str, claimed: Claimed) -> Contact | None:
+        """A contact while nobody else writes it. One that lives on in another is read again once that is claimed."""
+        await claimed.add([contact_id])
+        contact = await self._target.contact(contact_id)
+        if contact is not None and not claimed.holds(contact.id):
+            raise Again([contact.id])
+        return contact
 
     async def _only_contact_of(self, conversation_id: str) -> str | None:
         """Who wrote, where the notification does not say: the conversation does if one contact alone takes part."""
@@ -139,7 +146,7 @@ class ContactHandler:
         if isinstance(told, Refusal):
             return await self._refuse(event, told)
         await claimed.add([told.contact, member_name(told.number)])
-        contact = await self._target.contact(told.contact)
+        contact = await self._read(told.contact, claimed)
         if contact is None:
             return await self._refuse(event, Refusal("contact-gone"))
         refusal, made = await self._verified(contact, told, claimed)
@@ -161,7 +168,7 @@ class ContactHandler:
         around.rules = with_mappings(self._rules, {contact.id: number})
         world = await gather_around(around, [number])
         made, outcomes = await self._carry_out(world, [number], claimed)
-        if (refusal := _refused(contact, number, made, outcomes)) is not None:
+        if (refusal := not_whole(contact, number, made, outcomes)) is not None:
             return refusal, made
         return left_as_it_is(contact, number, made), made
 
@@ -291,17 +298,6 @@ def _handled(contact: Contact, made: Plan, outcomes: tuple[Outcome, ...]) -> Han
         rules = sorted({one.rule for one in made.findings if one.severity == "review"})
         return Handled("refused", f"contact {contact.id} is left to a person: {', '.join(rules)}")
     return Handled("nothing", f"contact {contact.id} is as it should be")
-
-
-def _refused(contact: Contact, number: str, made: Plan, outcomes: tuple[Outcome, ...]) -> Refusal | None:
-    """Why the plan could not be carried out whole."""
-    held = made.held()
-    for one in outcomes:
-        if one.action in held:
-            return Refusal("over-a-limit", number=number, contact=contact.id, detail=held[one.action])
-        if one.outcome == "failed":
-            return Refusal("identifiers-taken", number=number, contact=contact.id, detail=one.says)
-    return None
 
 
 @asynccontextmanager

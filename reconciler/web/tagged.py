@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 
+from reconciler.core.actions import Outcome
 from reconciler.core.desired import gather_people
 from reconciler.core.diff import as_text
 from reconciler.core.model import Contact, SourceData
@@ -94,3 +95,14 @@ def left_as_it_is(contact: Contact, number: str, made: Plan) -> Refusal | None:
     says = [one.says for one in made.findings if one.contact == contact.id or one.member == number]
     detail = "; ".join(dict.fromkeys(says)) or "the rules do not ask for it"
     return Refusal("left-as-it-is", number=number, contact=contact.id, detail=detail)
+
+
+def not_whole(contact: Contact, number: str, made: Plan, outcomes: tuple[Outcome, ...]) -> Refusal | None:
+    """Why the plan could not be carried out whole."""
+    held = made.held()
+    for one in outcomes:
+        if one.action in held:
+            return Refusal("over-a-limit", number=number, contact=contact.id, detail=held[one.action])
+        if one.outcome == "failed":
+            return Refusal("identifiers-taken", number=number, contact=contact.id, detail=one.says)
+    return None

@@ -15,6 +15,7 @@ from reconciler.core.rules import ClassLimit
 from reconciler.errors import Paused, StateError
 from reconciler.runs.claims import NIGHT, Claims
 from reconciler.simulator import Call
+from reconciler.web.events import Event
 from reconciler.web.notes import REASONS, TEXTS, marker_of, note
 from tests.support.builders import default_rules, make_member
 from tests.web.handling.desk import ANN, ANNS, BOB, BOBS, LEAD, MEMBERS, Desk, conversation, message, open_desk, tag
@@ -99,6 +100,24 @@ def test_a_contact_that_was_merged_is_followed(tmp_path: Path) -> None:
     """The event names the lead; the member's user is put right."""
     desk = open_desk(tmp_path, DRIFTED, LEAD | {"_merged_into": "a1"})
     [handled] = desk.handle(message("l1"))
+    assert handled.result == "reconciled"
+    assert desk.contact("a1")["name"] == "Ann Lee"
+
+
+@pytest.mark.parametrize("event", [message("l1"), tag("l1")], ids=["message", "tag"])
+def test_a_contact_that_was_merged_is_read_under_its_own_claim(event: Event, tmp_path: Path) -> None:
+    """The night writes the survivor after it was first read, and before it is claimed: that is seen, and put right."""
+    desk = open_desk(tmp_path, ANNS, LEAD | {"_merged_into": "a1"}, conversation("l1", number="1001"))
+
+    def write_as_the_night(call: Call, phase: object) -> None:
+        if call.path == "/contacts/a1" and phase == "after" and not desk.writes():
+            desk.simulator.hook = None
+            contact = desk.simulator.world.people.get("a1")
+            assert contact is not None
+            desk.simulator.world.people.put(msgspec.structs.replace(contact, name="Ann Old"), at=desk.clock())
+
+    desk.simulator.hook = write_as_the_night
+    [handled] = desk.handle(event)
     assert handled.result == "reconciled"
     assert desk.contact("a1")["name"] == "Ann Lee"
 
