@@ -24,7 +24,7 @@ ANSWER_SECONDS = 3
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 that waits for a request's head so long and no longer: uvicorn itself waits for ever."""
+    """HTTP/1.1 that waits for a request's head so long, and not for a body that nobody reads. uvicorn always waits."""
 
     seconds = READ_SECONDS
 
@@ -47,6 +47,12 @@ class PatientProtocol(H11Protocol):
         """Nothing is waited for any more."""
         super().connection_lost(exc)
         self._unset()
+
+    def on_response_complete(self) -> None:
+        """An answer that did not wait for the body ends the connection. Each byte of the rest would be new time."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self.transport.close()
 
     def _watch(self) -> None:
         if self.conn.their_state is not h11.IDLE:

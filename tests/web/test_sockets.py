@@ -116,6 +116,41 @@ def test_a_body_that_comes_a_byte_at_a_time(service: Served) -> None:
         assert READ_SECONDS * 0.8 < time.monotonic() - began < READ_SECONDS + 2
 
 
+UNREAD = {
+    "health": b"GET /api/health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n",
+    "a probe of the address": f"HEAD {WEBHOOK} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode(),
+    "nowhere, in chunks": b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n",
+    "another method": f"PUT {WEBHOOK} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode(),
+}
+
+
+@pytest.mark.parametrize("case", UNREAD)
+def test_a_body_that_nobody_waits_for(case: str, service: Served) -> None:
+    """The answer goes out and the connection ends: who goes on byte by byte could hold it for ever."""
+    with connect(service) as connection:
+        began = time.monotonic()
+        connection.sendall(UNREAD[case])
+        said = connection.recv(65_536)
+        assert status(said) in {200, 404, 405}
+        try:
+            for _ in range(100):
+                connection.sendall(b" ")
+                time.sleep(0.1)
+        except OSError:
+            pass
+        else:
+            pytest.fail("the server let it send for ten seconds")
+        assert time.monotonic() - began < READ_SECONDS + 2
+
+
+def test_a_body_that_nobody_reads_but_that_is_all_there(service: Served) -> None:
+    """It is no reason to end the connection: the next call is answered on it."""
+    with connect(service) as connection:
+        for _ in range(3):
+            connection.sendall(b"GET /api/health HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+            assert status(connection.recv(65_536)) == 200
+
+
 def test_two_hundred_who_dawdle(service: Served) -> None:
     """They keep nobody else waiting."""
     with ExitStack() as stack:
