@@ -77,20 +77,22 @@ def build_app(web: Web) -> ASGIApp:
     """The service as an ASGI application."""
     routes = _Routes(web)
     pages = PlanPages(web.plans, token=web.api_token, now=web.now)
-    return _NoSurprises(
-        Starlette(
-            routes=[
-                # HEAD comes with GET in Starlette, and GET is for nobody here.
-                Route(WEBHOOK, routes.webhook, methods=["POST", "HEAD"]),
-                Route("/api/intercom/lookup-email", routes.look_up_email, methods=["POST"]),
-                Route("/api/health", routes.health, methods=["GET"]),
-                Route("/api/ready", routes.ready, methods=["GET"]),
-                Route("/metrics", routes.metrics, methods=["GET"]),
-                *pages.routes,
-            ],
-            exception_handlers={Exception: _unhandled},
-        )
+    app = Starlette(
+        routes=[
+            # HEAD comes with GET in Starlette, and GET is for nobody here.
+            Route(WEBHOOK, routes.webhook, methods=["POST", "HEAD"]),
+            Route("/api/intercom/lookup-email", routes.look_up_email, methods=["POST"]),
+            Route("/api/health", routes.health, methods=["GET"]),
+            Route("/api/ready", routes.ready, methods=["GET"]),
+            Route("/metrics", routes.metrics, methods=["GET"]),
+            *pages.routes,
+        ],
+        exception_handlers={Exception: _unhandled},
     )
+    # A path with a slash too many would be sent on to http://, as TLS ends before us, and to the Host that the caller
+    # named: tokens, e-mails and signed links would follow in the clear.
+    app.router.redirect_slashes = False
+    return _NoSurprises(app)
 
 
 class _Routes:

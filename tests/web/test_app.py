@@ -394,6 +394,18 @@ def _series(face: Face) -> set[str]:
     return {line.rsplit(" ", 1)[0] for line in face.metrics.text().decode().splitlines()}
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", WEBHOOK), ("POST", LOOK_UP), ("GET", "/metrics"), ("GET", "/api/ready"), ("GET", "/plans/P?signature=s")],
+)
+def test_nobody_is_sent_elsewhere(method: str, path: str) -> None:
+    """A slash too many is no address of ours: a redirect would name http://, and whatever host the caller named."""
+    path, _, query = path.partition("?")
+    headers = [*BEARER, *raw({"Host": "evil.example"})]
+    answer = Face().call(method, f"{path}/?{query}", headers=headers, body=encoded({"email": "ann@example.org"}))
+    assert (answer.status, answer.headers.get("location")) == (404, None)
+
+
 def test_an_error_that_nobody_foresaw() -> None:
     """A bare 500; the log names its kind, and never its text."""
     face = Face(members=Members(fails=KeyError("ann@example.org")))
