@@ -235,6 +235,7 @@ def _exit_codes() -> Iterator[str]:
 def _files() -> Iterator[str]:
     yield "All are valid JSON with one action, finding or outcome a line, and end with a digest over all before it."
     yield "A file that is not, byte for byte, what was written is refused. Times are UTC, ISO 8601 to the second.\n"
+    yield "`ID.html` beside a plan is a page of it, for reading: a copy that no command reads or verifies.\n"
     for title, module, name in (
         (f"The plan, `{plan.FORMAT}`", plan, "Plan"),
         ("`inputs`", plan, "Inputs"),

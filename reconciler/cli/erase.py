@@ -17,7 +17,8 @@ def command(*, member: str | None, old: bool, yes: bool) -> None:
     """Take the personal data of MEMBER (a member number) out of all stored plans and outcomes, for good.
 
     Names, e-mails, phones and all other values go; ids, kinds of actions, rules and times stay, and `reconcile verify`
-    still proves them. A plan with something taken out can no longer be applied or undone.
+    still proves them. A plan with something taken out can no longer be applied or undone, and the page beside it is
+    removed.
     """
     settings = settings_here()
     if (member is None) != old:

@@ -11,13 +11,14 @@ from typing import Protocol, TypeVar
 import click
 
 from reconciler import controller, from_settings
-from reconciler.cli import terminal
+from reconciler.cli import beside, terminal
 from reconciler.cli.options import FORMATS, Asked, planning_options
 from reconciler.cli.show import render
 from reconciler.core.model import Progress, Target
 from reconciler.core.plan import Plan, encode
 from reconciler.core.rules import Rules
 from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.runs.store import PlanStore
 from reconciler.settings import Need, Settings, settings_here
 
 _Reader_co = TypeVar("_Reader_co", covariant=True)
@@ -36,7 +37,10 @@ ACTUAL: Mapping[Target, Need] = {"contacts": "intercom", "positions": "supabase"
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--detailed-exitcode", is_flag=True, help="Leave with 2 where there are changes.")
 def command(*, asked: Asked, out: Path | None, form: str, as_json: bool, detailed_exitcode: bool) -> int:
-    """Compare both sides, store a plan and show it. Nothing is written to Intercom or Supabase."""
+    """Compare both sides, store a plan and show it. Nothing is written to Intercom or Supabase.
+
+    Beside the plan, ID.json, stands a page of it to be read in a browser, ID.html.
+    """
     made = make(settings_here(), asked)
     if out is not None:
         write(out, encode(made))
@@ -50,12 +54,17 @@ def command(*, asked: Asked, out: Path | None, form: str, as_json: bool, detaile
 
 
 def make(settings: Settings, asked: Asked) -> Plan:
-    """Gather, decide and store, with progress on stderr."""
+    """Gather, decide and store, the page beside the plan; with progress on stderr."""
     terminal.set_up_logging()
     settings.require(DESIRED[asked.target], ACTUAL[asked.target])
     rules = from_settings.read_rules(settings.rules, mappings=asked.mappings)
-    if asked.target == "positions":
-        return _make_positions(settings, asked, rules)
+    store = from_settings.open_store(settings)
+    made = (_make_positions if asked.target == "positions" else _make_contacts)(settings, asked, rules, store)
+    beside.put_page(made, store)
+    return made
+
+
+def _make_contacts(settings: Settings, asked: Asked, rules: Rules, store: PlanStore) -> Plan:
     source = from_settings.open_source(settings, rules)
     return decided(
         lambda: from_settings.open_target(settings, rules),
@@ -63,7 +72,7 @@ def make(settings: Settings, asked: Asked) -> Plan:
             source=source,
             reader=reader,
             rules=rules,
-            store=from_settings.open_store(settings),
+            store=store,
             request=asked.request,
             now=terminal.now,
             progress=progress,
@@ -71,7 +80,7 @@ def make(settings: Settings, asked: Asked) -> Plan:
     )
 
 
-def _make_positions(settings: Settings, asked: Asked, rules: Rules) -> Plan:
+def _make_positions(settings: Settings, asked: Asked, rules: Rules, store: PlanStore) -> Plan:
     source = from_settings.open_positions_source(settings, rules)
     return decided(
         lambda: from_settings.open_positions(settings, rules),
@@ -79,7 +88,7 @@ def _make_positions(settings: Settings, asked: Asked, rules: Rules) -> Plan:
             source=source,
             reader=reader,
             rules=rules,
-            store=from_settings.open_store(settings),
+            store=store,
             request=asked.request,
             now=terminal.now,
             progress=progress,

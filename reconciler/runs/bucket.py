@@ -98,6 +98,10 @@ class Bucket(Objects):
     def _settle(self, name: str) -> None:
         """S3 answers when it has settled."""
 
+    def _attributes(self, name: str) -> dict[str, str] | None:
+        """A page opens in a browser, also from the bucket itself."""
+        return {"Content-Type": "text/html; charset=utf-8"} if name.endswith(".html") else None
+
     def _trouble_step(self) -> str:
         return (
             "Check RECONCILER_PLANS, AWS_ENDPOINT_URL, AWS_REGION and the AWS_* credentials: they need to list, read, "

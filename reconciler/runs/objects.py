@@ -56,6 +56,11 @@ class Objects(ABC):
     def _settle(self, name: str) -> None:
         """Make what was put survive the loss of power."""
 
+    def _attributes(self, name: str) -> dict[str, str] | None:
+        """What is stored with an object besides its bytes: nothing, where the place has no room for it."""
+        del name
+        return None
+
     def names(self, folder: str = "") -> list[str]:
         """The names of all objects of one folder, without its own name and without what is deeper."""
         with self._trouble("read", folder):
@@ -110,7 +115,9 @@ class Objects(ABC):
     def replace(self, name: str, data: bytes) -> None:
         """Put an object in the place of the one that is there."""
         with self._trouble("write", name):
-            obstore.put(self._store(), name, data, mode="overwrite", use_multipart=False)
+            obstore.put(
+                self._store(), name, data, mode="overwrite", use_multipart=False, attributes=self._attributes(name)
+            )
             self._settle(name)
 
     def remove(self, name: str) -> None:

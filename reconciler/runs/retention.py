@@ -1,7 +1,8 @@
 """Taking personal values out of stored records, for good: of old ones, or of one member (core/erasure.py).
 
-The record is replaced first and its keys after it: whoever dies in between has erased nothing that the next call does
-not erase again. Where a bucket keeps old versions of objects, those must expire by a rule of the bucket.
+The record is replaced first, then its page removed (runs/pages.py), and its keys go last: whoever dies in between has
+erased nothing that the next call does not erase again. Where a bucket keeps old versions of objects, those must expire
+by a rule of the bucket.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from reconciler.core import erasure, sealed
 from reconciler.core.erasure import Erased, Item, Line
 from reconciler.core.link import Link
 from reconciler.errors import PlanUnreadable
+from reconciler.runs import pages
 from reconciler.runs.ledger import FOLDER, Ledger, keys_path, part_path
 from reconciler.runs.objects import Objects
 
@@ -23,6 +25,7 @@ def erase_old(objects: Objects, ledger: Ledger, *, before: datetime) -> tuple[st
     Raises PlanUnreadable for a record that is not as it was written: what it says could not be proven afterwards.
     """
     oldest = f"{before:%Y%m%dT%H%M%SZ}"
+    pages.remove_old(objects, before=oldest)
     with_keys = set(objects.names("keys"))
     old = [
         link
@@ -67,6 +70,7 @@ def _erase(objects: Objects, link: Link, is_meant: Callable[[Item], bool]) -> bo
     if left != lines:
         kept = Erased(record=link.record, record_digest=link.record_digest, lines=left)
         objects.replace(link.record, erasure.encode(kept))
+    pages.remove(objects, record=link.record)
     if not any(keys_left):
         objects.remove(path)
     elif keys_left != keys:

@@ -1,7 +1,7 @@
 """Where plans and outcomes are kept: immutable objects, `ID.json` and `ID.outcome.json` (design §4.10).
 
 Here they go by the ids of plans. Their bytes are the matter of runs/objects.py and runs/bucket.py, their order that of
-runs/ledger.py.
+runs/ledger.py, and the pages that people read that of runs/pages.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Heading, Plan
 from reconciler.core.undo import takes_back, undoes
 from reconciler.errors import PlanError, PlanUnreadable
-from reconciler.runs import retention
+from reconciler.runs import pages, retention
 from reconciler.runs.audit import Audit, audit, look
 from reconciler.runs.bucket import open_objects
 from reconciler.runs.ledger import PLAN_ID, RECORD, Ledger, damaged, in_order, taken
@@ -92,6 +92,13 @@ class PlanStore:
                 "that is not as it was written.",
             )
         return name
+
+    def put_page(self, plan_id: str, html: bytes) -> str | None:
+        """Store the HTML page of a stored plan beside it and return its name, `ID.html` (runs/pages.py).
+
+        None where there may be none: values were taken out of the plan, or it is not here.
+        """
+        return pages.put(self._place, _safe(plan_id), html)
 
     def get_plan(self, ref: str) -> Plan:
         """The plan that `ref` means: a stored id, the beginning of exactly one, or else the path of a file.

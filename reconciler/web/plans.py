@@ -1,7 +1,7 @@
 """The stored plans, for reading in a browser: each opened by a link that is signed and expires (core/signed_link.py).
 
-A page is made from the record when it is asked for, so that it never shows anything but what the chain proves, and
-nothing personal lies about in a second file.
+A page is made from the record when it is asked for, so that it never shows anything but what the chain proves: the one
+that may stand beside the plan (runs/pages.py) proves nothing.
 """
 
 from __future__ import annotations

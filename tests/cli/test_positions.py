@@ -203,6 +203,7 @@ def test_a_plan_is_shown_in_every_form(new_union: Callable[..., Union], snapshot
     shown = {form: made.run("show", plan.id, "--format", form).out for form in ("markdown", "html", "json")}
     assert plain(shown["markdown"]) == snapshot
     assert '"target": "positions"' in shown["json"]
+    assert (made.folder / "plans" / f"{plan.id}.html").read_text("utf-8") == shown["html"]
     for text in shown.values():
         assert "100/pres" in text
         assert "Intercom" not in text.replace("intercom_version", "")

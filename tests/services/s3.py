@@ -30,6 +30,8 @@ class S3:
     """The PUT of this number, counted from now on, is carried out, and the connection cut before it is answered."""
     refuses: int = 0
     """So many calls from now on are answered with 500, and not carried out."""
+    refuses_pages: bool = False
+    """Whoever uses it may put no object that ends in .html."""
     calls: list[str] = field(default_factory=list)
 
     @property
@@ -61,6 +63,9 @@ def s3_server() -> Iterator[S3]:
         if server.refuses:
             server.refuses -= 1
             start_response("500 Internal Server Error", [("Content-Length", "0")])
+            return []
+        if server.refuses_pages and environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].endswith(".html"):
+            start_response("403 Forbidden", [("Content-Length", "0")])
             return []
         if server.forgets_conditions:
             environ.pop("HTTP_IF_NONE_MATCH", None)
@@ -94,7 +99,7 @@ def _s3_process() -> Iterator[S3]:
 @pytest.fixture
 def s3(_s3_process: S3) -> S3:
     """The server, well-behaved."""
-    _s3_process.forgets_conditions = False
+    _s3_process.forgets_conditions = _s3_process.refuses_pages = False
     _s3_process.loses_answer_to = _s3_process.refuses = 0
     _s3_process.calls.clear()
     return _s3_process
