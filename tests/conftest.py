@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
+import weakref
 from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from tests.support.campaign import NIGHTLY
-from tests.support.silence import personal_in
+from tests.support.silence import OVERHEARD, personal_in
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 # The same examples in every run of `main`, so that a change alone can turn a test red; no deadline on a busy machine.
 settings.register_profile("main", derandomize=True, deadline=None)
@@ -19,12 +24,17 @@ settings.load_profile("nightly" if NIGHTLY else "main")
 
 
 _said: list[str] = []
-"""What was said in the test that is running: texts of errors, and log records."""
+"""What was said in the test that is running: texts of errors, log records, and what other processes said."""
+
+_registries: list[CollectorRegistry] = []
+"""The metrics of every service that lives, or did since the last look at them."""
 
 
-def _listen(event: str, arguments: tuple[object, ...]) -> None:
-    if event == "reconciler.error":
+def _listen(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in {"reconciler.error", OVERHEARD}:
         _said.append(" ".join(map(str, arguments)))
+    elif event == "reconciler.metrics":
+        _registries.extend(arguments)
 
 
 class _Ear(logging.Handler):
@@ -38,16 +48,29 @@ def pytest_configure() -> None:
     logging.getLogger().addHandler(_Ear(level=logging.WARNING))
 
 
+def _counted() -> list[str]:
+    """The metrics of every service, as they would be told; then those are let go that nobody else holds any more."""
+    if not _registries:
+        return []
+    from prometheus_client import generate_latest  # noqa: PLC0415 - a test without a service need not wait for it
+
+    texts = [generate_latest(one).decode() for one in _registries]
+    living = [weakref.ref(one) for one in _registries]
+    _registries.clear()
+    _registries.extend(one for found in living if (one := found()) is not None)
+    return texts
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test fails where anything said in it holds what may be in no log, error or metric."""
     report = yield
     if report.when == "setup":
         return report
-    said = [*_said, report.capstderr, report.caplog]
+    said = [*_said, *_counted(), report.capstderr, report.caplog]
     _said.clear()
     found = sorted({one for text in said for one in personal_in(text)})
     if found and report.passed:
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid}: said in an error, a log line or on stderr: {', '.join(found)}"
+        report.longrepr = f"{item.nodeid}: said in an error, a log line, a metric or on stderr: {', '.join(found)}"
     return report

@@ -27,6 +27,7 @@ from reconciler.runs.pause import PauseSwitch
 from reconciler.runs.state import StateDatabase
 from reconciler.web.events import Event, Handled
 from reconciler.web.service import Service
+from tests.support.silence import overheard
 from tests.web.asgi import Members, NoPlans
 from tests.web.world import API_TOKEN, APP, SECRET, WEBHOOK, signed, until
 
@@ -151,7 +152,7 @@ class Served:
     def metric(self, name: str) -> float:
         """One series."""
         headers = {"Authorization": f"Bearer {API_TOKEN.reveal()}"}
-        text = httpx.get(self.url + "/metrics", headers=headers, timeout=10).text
+        text = overheard(httpx.get(self.url + "/metrics", headers=headers, timeout=10).text)
         lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
         return float(lines[f"reconciler_{name}"])
 
@@ -183,6 +184,7 @@ def served(order: Order, *, log: Path) -> Iterator[Served]:
             yield one
         finally:
             process.kill()
+            overheard(log.read_text())
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import pytest
 from reconciler.settings import Secret
 from reconciler.simulator import RunningSimulator
 from tests.services.worlds import write_mysql
+from tests.support.silence import overheard
 from tests.web.handling.desk import ANNS, LEAD, TAG_ID, conversation
 from tests.web.handling.test_end_to_end import MEMBERS, POSITIONS, ROOT, TOKEN, simulator_with, state_of
 from tests.web.world import CREATED, REPLIED, TAGGED, WEBHOOK, encoded, notification, part, signed, until
@@ -51,6 +52,7 @@ def serving(database: str, intercom: str, folder: Path) -> Iterator[tuple[subpro
             yield process, url
         finally:
             process.kill()
+            overheard(log.read_text())
 
 
 def lines_of(log: Path) -> list[dict[str, Any]]:
@@ -81,7 +83,7 @@ def test_everything_at_once(mariadb_url: str, tmp_path: Path) -> None:
         found = httpx.post(f"{url}/api/intercom/lookup-email", headers=API, json={"email": " ANN@EXAMPLE.org"})
         assert (found.status_code, found.json()["member_number"]) == (200, "1001")
         assert httpx.post(f"{url}/api/intercom/lookup-email", headers=API, json={"email": "x@x"}).status_code == 404
-        assert "reconciler_events_handled_total" in httpx.get(f"{url}/metrics", headers=API).text
+        assert "reconciler_events_handled_total" in overheard(httpx.get(f"{url}/metrics", headers=API).text)
         until(lambda: len([line for line in lines_of(tmp_path / "log") if line["event"] == "handled"]) == 2)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 143
