@@ -13,7 +13,7 @@ by their action.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from heapq import merge
 from typing import Generic, Literal, TypeAlias, TypeVar
 
@@ -25,6 +25,7 @@ from reconciler.core.outcome import RunOutcome
 from reconciler.core.past import CameBack, came_back
 from reconciler.core.plan import Plan
 from reconciler.core.undo import takes_back
+from reconciler.errors import PlanError
 
 Status: TypeAlias = Literal["new", "resolved", "persistent"]
 """Only in the new plan · only in the old one · in both."""
@@ -74,6 +75,23 @@ class Count(msgspec.Struct, frozen=True):
     """Of the new, resolved and persistent ones."""
 
 
+class LeftOut(msgspec.Struct, frozen=True):
+    """What a plan was told not to look at, as it recorded it: the default is a whole night."""
+
+    only: tuple[str, ...] = ()
+    """It is about these members alone."""
+    exclude: tuple[str, ...] = ()
+    limit: int | None = None
+    """It was cut to so many actions."""
+    rules: tuple[str, ...] = ()
+    """These rules were switched off, by `--rule` or in the rule files."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it is a whole night."""
+        return self == LeftOut()
+
+
 class Comparison(msgspec.Struct, frozen=True):
     """What became of `old` in `new`."""
 
@@ -87,6 +105,8 @@ class Comparison(msgspec.Struct, frozen=True):
     """How many plans, these two among them, flapping was looked for in."""
     narrower: bool
     """Whether the new plan is about a small part of the members of the old one, so that `resolved` may mislead."""
+    left_out: tuple[LeftOut, LeftOut]
+    """What the old plan and the new one were told not to look at; nothing where both were told the same."""
 
     def action_counts(self) -> tuple[Count, ...]:
         """A line for each kind of action that either plan has, in the order of `KINDS`."""
@@ -102,11 +122,18 @@ class Comparison(msgspec.Struct, frozen=True):
 def compare(old: Plan, new: Plan, *, others: Iterable[Plan] = (), runs: Iterable[RunOutcome] = ()) -> Comparison:
     """Hold two plans against each other.
 
-    others: further plans, oldest first, in which to look for what comes and goes; those made after both are not looked
-    at, nor those that take back a run, were refused, or are about another target or a small part of the union.
+    Raises PlanError where they are for different targets. others: further plans, oldest first, in which to look for
+    what comes and goes; those made after both are not looked at, nor those that take back a run, were refused, or are
+    about another target, a part of the union or fewer rules.
     runs: outcomes, oldest first, whose archived contacts may have come back.
     """
+    if old.target != new.target:
+        raise PlanError(
+            f"plan {old.id} is for {old.target}, and plan {new.id} for {new.target}: they have nothing in common",
+            next_step="Name two plans for one target. `reconcile history` shows what each is for.",
+        )
     flapping, looked_at = _flapping(old, new, others)
+    left_out = left_out_of(old), left_out_of(new)
     return Comparison(
         old=old,
         new=new,
@@ -115,7 +142,15 @@ def compare(old: Plan, new: Plan, *, others: Iterable[Plan] = (), runs: Iterable
         came_back=came_back(runs, new),
         looked_at=looked_at,
         narrower=covered(new) * _NARROW < covered(old),
+        left_out=(LeftOut(), LeftOut()) if left_out[0] == left_out[1] else left_out,
     )
+
+
+def left_out_of(plan: Plan) -> LeftOut:
+    """What a plan was told not to look at. Of one that takes back a run, or had values taken out, nothing is known."""
+    if plan.basis is None:
+        return LeftOut()
+    return LeftOut(only=plan.basis.only, exclude=plan.basis.exclude, limit=plan.basis.limit, rules=plan.basis.off)
 
 
 def action_key(action: Action) -> Key:
@@ -133,7 +168,7 @@ def finding_key(finding: Finding) -> Key:
 def covered(plan: Plan) -> int:
     """How many members a plan is about, at least: those unchanged and those that it names.
 
-    A plan does not record its scope (`--only`, one contact for a webhook); this tells a small one from a whole night.
+    Of some plans nobody knows what they were told to look at (`left_out_of`): this tells a small one from a night.
     """
     named = {action.member for action in plan.actions} | {finding.member for finding in plan.findings}
     return plan.summary.unchanged + len(named - {None})
@@ -208,7 +243,7 @@ def _flapping(old: Plan, new: Plan, others: Iterable[Plan]) -> tuple[frozenset[K
     back: set[Key] = set()
     looked_at = 0
     for plan in merge((one for one in others if one.id not in {old.id, new.id}), pair, key=_age):
-        if plan is not old and plan is not new and not _counts_as_night(plan, new, enough):
+        if plan is not old and plan is not new and not _counts_as_night(plan, pair, enough):
             continue
         looked_at += 1
         now = frozenset((*map(_change_key, plan.actions), *map(finding_key, plan.open_findings())))
@@ -224,5 +259,15 @@ def _age(plan: Plan) -> tuple[str, str]:
     return plan.created_at, plan.id
 
 
-def _counts_as_night(plan: Plan, new: Plan, enough: int) -> bool:
-    return plan.applyable and plan.target == new.target and covered(plan) * _NARROW >= enough and not takes_back(plan)
+def _counts_as_night(plan: Plan, pair: Sequence[Plan], enough: int) -> bool:
+    """Whether what this plan does not name is gone: it decided, and looked at no less than both of the pair."""
+    decided = plan.applyable and plan.target == pair[0].target and not takes_back(plan)
+    return decided and covered(plan) * _NARROW >= enough and all(_looks_at(plan, one) for one in pair)
+
+
+def _looks_at(plan: Plan, other: Plan) -> bool:
+    """Whether a plan was told to look at all that another was told to look at."""
+    here, there = left_out_of(plan), left_out_of(other)
+    members = not here.only or (bool(there.only) and set(there.only) <= set(here.only))
+    members = members and set(here.exclude) <= set(there.exclude)
+    return members and here.limit in {None, there.limit} and set(here.rules) <= set(there.rules)

@@ -5,7 +5,8 @@ What stays is what no single person can be known by, and ids: member numbers, id
 program has never heard of. Sentences keep their words, but for the values of the plan and what looks like an e-mail or
 a phone. Ids of actions and findings, and digests of inputs, are hashes of the values, so they go under the key, too.
 
-What was decided on (`basis` and `seen`) is left out whole: a redacted plan is for reading, and explains nothing.
+What was decided on (`seen`, and the rule files of `basis`) is left out: a redacted plan is for reading, and explains
+nothing.
 Every value is built anew and none is copied with changes, so that a field which somebody adds to a plan is left out
 here until it is considered.
 
@@ -21,6 +22,7 @@ import msgspec
 from reconciler.core.actions import Action, Because
 from reconciler.core.model import Evidence, Finding, Scalar
 from reconciler.core.plan import Digest, Inputs, LimitCheck, Plan
+from reconciler.core.seen import Basis
 from reconciler.core.tokens import Known, Tokens, is_id, without_personal_data
 
 KEPT = frozenset(
@@ -87,6 +89,17 @@ class _Redaction:
             findings=tuple(map(self._finding, plan.findings)),
             previous=None if plan.previous is None else f"sha256:{self._tokens.digest(plan.previous)}",
             census=plan.census,
+            basis=None if plan.basis is None else self._scope(plan.basis),
+        )
+
+    def _scope(self, basis: Basis) -> Basis:
+        """What the plan left out: without it, what was not looked at would pass for resolved."""
+        return Basis(
+            files={},
+            off=tuple(map(self._tokens.name, basis.off)),
+            only=tuple(map(self._tokens.id, basis.only)),
+            exclude=tuple(map(self._tokens.id, basis.exclude)),
+            limit=basis.limit,
         )
 
     def _input(self, one: Digest) -> Digest:

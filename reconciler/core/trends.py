@@ -16,6 +16,7 @@ from reconciler.core import plan as plan_file
 from reconciler.core import sealed
 from reconciler.core.actions import KINDS
 from reconciler.core.findings import archive_duplicates
+from reconciler.core.model import Target
 from reconciler.core.outcome import Counts
 from reconciler.core.plan import Summary
 from reconciler.core.undo import RULE as UNDO
@@ -37,7 +38,7 @@ class PlanGlance(msgspec.Struct, frozen=True):
 
     format: str
     id: str
-    target: str
+    target: Target
     created_at: str
     applyable: bool
     summary: Summary
@@ -65,6 +66,8 @@ class Run(msgspec.Struct, frozen=True):
     plan: str
     at: str
     """When the plan was made; of a plan that is not stored here, when its run began. UTC, ISO 8601."""
+    target: Target | None
+    """What the plan is for. None for a plan that is not stored here."""
     state: State
     takes_back: bool
     """Whether it takes back an earlier run (`reconcile undo`)."""
@@ -128,6 +131,7 @@ def run_of(plan: PlanGlance | None, outcome: OutcomeGlance | None, *, applied: b
     return Run(
         plan=plan.id,
         at=plan.created_at,
+        target=plan.target,
         state=_state(plan, outcome, applied=applied),
         takes_back=plan.takes_back,
         planned=sum(getattr(plan.summary, kind) for kind in KINDS),
@@ -153,6 +157,7 @@ def _without_plan(outcome: OutcomeGlance) -> Run:
     return Run(
         plan=outcome.plan,
         at=outcome.started_at,
+        target=None,
         state="applied",
         takes_back=False,
         planned=ended.done + ended.stale + ended.held + ended.failed + ended.unknown,

@@ -6,13 +6,13 @@ goes, what is new and what is resolved; what merely persists is counted, and lis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from reconciler.core.actions import Action
-from reconciler.core.compare import Comparison, Count, Pair
+from reconciler.core.compare import Comparison, Count, LeftOut, Pair
 from reconciler.core.model import Finding
 from reconciler.core.past import CameBack
 from reconciler.report import facts
@@ -24,6 +24,8 @@ _NARROWER = (
     "The new plan is about a small part of the members of the old one: what it does not look at is not resolved."
 )
 _ROWS = 20
+_NAMED = 3
+_MISLEADS = ("what it did not look at is not new", "what it did not look at is not resolved")
 
 
 def comparison_text(
@@ -39,9 +41,9 @@ def comparison_text(
     page.line(f"Plan {found.old.id} → {found.new.id}", style="bold")
     page.prose(f"{found.old.created_at} → {found.new.created_at}", lead="  Made     ")
     page.prose(f"{found.looked_at} plans, for what comes and goes", lead="  Read     ")
-    if found.narrower:
+    for sentence in _misleading(found):
         page.line()
-        page.prose(_NARROWER, lead="!! ", style="loud")
+        page.prose(sentence, lead="!! ", style="loud")
     _counts(page, "Actions", found.action_counts())
     _counts(page, "For review", found.finding_counts())
     if found.came_back:
@@ -75,7 +77,7 @@ def comparison_markdown(found: Comparison, *, persistent: bool = False) -> str:
         f"## Plan {code(found.old.id)} → {code(found.new.id)}\n\n**{prose(summary_line(found))}**\n\n"
         f"Made {code(found.old.created_at)} → {code(found.new.created_at)}; "
         f"{found.looked_at} plans read for what comes and goes.\n\n"
-        + (f"> {_NARROWER}\n\n" if found.narrower else "")
+        + "".join(f"> {prose(sentence)}\n\n" for sentence in _misleading(found))
         + _count_table("Actions", found.action_counts())
         + _count_table("For review", found.finding_counts())
     )
@@ -97,6 +99,7 @@ def comparison_json(found: Comparison) -> bytes:
         "old": {"id": found.old.id, "created_at": found.old.created_at},
         "new": {"id": found.new.id, "created_at": found.new.created_at},
         "narrower": found.narrower,
+        "left_out": dict(zip(("old", "new"), found.left_out, strict=True)),
         "plans_read": found.looked_at,
         "counts": {"actions": found.action_counts(), "findings": found.finding_counts()},
         "came_back": found.came_back,
@@ -104,6 +107,33 @@ def comparison_json(found: Comparison) -> bytes:
         "findings": [_record(pair) for pair in found.findings],
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _misleading(found: Comparison) -> Iterator[str]:
+    """A sentence for each plan that looked at less than a whole night, or than the other."""
+    for which, left_out, misleads in zip(("old", "new"), found.left_out, _MISLEADS, strict=True):
+        if not left_out.is_nothing:
+            yield f"The {which} plan was made {', '.join(_less(left_out))}: {misleads}."
+    if found.narrower and found.left_out[1].is_nothing:
+        yield _NARROWER
+
+
+def _less(left_out: LeftOut) -> Iterator[str]:
+    if left_out.only:
+        yield f"for {_of(left_out.only, 'member')} only"
+    if left_out.exclude:
+        yield f"without {_of(left_out.exclude, 'member')}"
+    if left_out.limit is not None:
+        yield f"with at most {left_out.limit} action{'' if left_out.limit == 1 else 's'}"
+    if left_out.rules:
+        yield f"without {_of(left_out.rules, 'rule')}"
+
+
+def _of(names: Sequence[str], noun: str) -> str:
+    """Few are named, many are counted."""
+    if len(names) > _NAMED:
+        return f"{len(names)} {noun}s"
+    return f"{noun}{'' if len(names) == 1 else 's'} {', '.join(names)}"
 
 
 def _record(pair: Pair[Any]) -> dict[str, Any]:

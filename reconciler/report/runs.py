@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from reconciler.core.trends import Run, Trend, trends
 from reconciler.report.page import Page
 
 _UNKNOWN = "-"
+_BETWEEN = "  "
 _NUMBERS = ("planned", "done", "failed", "stale", "held", "duplicates", "drift")
 _TREND = ("first", "last", "change", "lowest", "highest", "runs")
 _SAYS = (
@@ -21,24 +22,41 @@ _SAYS = (
 def runs_text(runs: Sequence[Run], *, width: int = 100, colour: bool = False, of: int | None = None) -> str:
     """The runs, oldest first, and the trends over them. A line of the table is never cut.
 
-    of: how many runs there are in all, where these are not all.
+    What each is for stands in it where that is not the same for all; when it was made, where there is room: its id
+    begins with that. of: how many runs there are in all, where these are not all.
     """
     page = Page(width=width, colour=colour)
     if not runs:
         page.line("No runs.")
         return page.text()
-    first = max(len("Run"), *(len(run.plan) for run in runs))
-    heads = "".join(f"  {name.capitalize():>{_wide(name)}}" for name in _NUMBERS)
-    page.whole(f"{'Run':<{first}}  {'When':<16}{heads}", style="bold")
-    for run in runs:
-        numbers = "".join(f"  {_shown(getattr(run, name)):>{_wide(name)}}" for name in _NUMBERS)
-        page.whole(f"{run.plan:<{first}}  {_when(run):<16}{numbers}{_note(run)}", style=_style(run))
+    lines = _table(runs, width=page.width)
+    page.whole(next(lines), style="bold")
+    for run, line in zip(runs, lines, strict=True):
+        page.whole(f"{line}{_note(run)}", style=_style(run))
     if of is not None and of > len(runs):
         page.prose(f"{len(runs)} of {of} runs", style="dim")
     _trends(page, trends(runs))
     page.line()
     page.prose(_SAYS, style="dim")
     return page.text()
+
+
+def _table(runs: Sequence[Run], *, width: int) -> Iterator[str]:
+    """The heading, then a line for each run."""
+    texts = [("Run", [run.plan for run in runs]), ("When", [_when(run) for run in runs])]
+    if len({run.target for run in runs if run.target is not None}) > 1:
+        texts.append(("Target", [run.target or _UNKNOWN for run in runs]))
+    numbers = [(name.capitalize(), [_shown(getattr(run, name)) for run in runs]) for name in _NUMBERS]
+    columns = [_column(*column, to="<") for column in texts] + [_column(*column, to=">") for column in numbers]
+    if sum(len(column[0]) + len(_BETWEEN) for column in columns) - len(_BETWEEN) > width:
+        del columns[1]
+    yield from map(_BETWEEN.join, zip(*columns, strict=True))
+
+
+def _column(head: str, cells: Sequence[str], *, to: str) -> list[str]:
+    """A head and what is below it, all as wide as the widest."""
+    wide = max(map(len, (head, *cells)))
+    return [f"{cell:{to}{wide}}" for cell in (head, *cells)]
 
 
 def runs_json(runs: Sequence[Run]) -> bytes:
@@ -59,10 +77,6 @@ def _trends(page: Page, found: Sequence[Trend]) -> None:
 
 def _when(run: Run) -> str:
     return run.at[:16].replace("T", " ")
-
-
-def _wide(name: str) -> int:
-    return max(len(name), 6)
 
 
 def _shown(number: int | None) -> str:

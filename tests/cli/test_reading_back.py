@@ -12,14 +12,17 @@ import time
 from io import StringIO
 from pathlib import Path
 
+import msgspec
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from reconciler.core import plan as plan_file
 from reconciler.errors import ExitCode
 from reconciler.report.sheet import COLUMNS, cell_text
+from reconciler.runs.store import PlanStore
 from tests.cli.support import DEMO, SECONDS, Place
 from tests.runs.test_reading import store_nights
+from tests.support.positions import plan_of, rows_of, source_of
 
 KEY = "canary-key-of-redaction"
 
@@ -59,6 +62,24 @@ def test_diff_of_two_plans(place: Place, snapshot: SnapshotAssertion) -> None:
     for words in ([], ["--format", "markdown"], ["--all"]):
         assert place.plain(place.run("diff", first.id, second.id, *words)) == snapshot(name=" ".join(words))
     assert place.run("diff", first.id, "20200101").code == ExitCode.ERROR
+
+
+def test_diff_of_plans_for_two_targets(place: Place) -> None:
+    """One line says why not, and where it is seen which plan is for what; history shows it once there are both."""
+    contacts = place.plan()
+    assert "Target" not in place.run("history").out
+    store = PlanStore("plans")
+    rows = plan_of(source_of([("100", "pres")]), rows_of([]))
+    store.put_plan(msgspec.structs.replace(rows, previous=store.latest_digest()))
+    done = place.run("diff", contacts.id, rows.id)
+    assert (done.code, done.out) == (ExitCode.ERROR, "")
+    assert done.err.splitlines() == [
+        f"Error: plan {contacts.id} is for contacts, and plan {rows.id} for positions: they have nothing in common",
+        "Next: Name two plans for one target. `reconcile history` shows what each is for.",
+    ]
+    heading, *lines = place.run("history").out.splitlines()
+    assert "  Target  " in heading
+    assert [line.split()[1] for line in lines[:2]] == ["positions", "contacts"]
 
 
 def test_export(place: Place) -> None:

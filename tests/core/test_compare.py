@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.actions import KINDS, Outcome
-from reconciler.core.compare import Comparison, Pair, compare
+from reconciler.core.compare import Comparison, LeftOut, Pair, compare
 from reconciler.core.model import Evidence
 from reconciler.core.outcome import RunOutcome, count
 from reconciler.core.plan import Plan
+from reconciler.core.seen import Basis
+from reconciler.errors import PlanError
 from tests.report.plans import make_action, make_finding, make_plan
 from tests.support.plans import PLANS
 
@@ -49,7 +51,7 @@ ALIKE = st.builds(lambda actions, findings: make_plan(*actions, findings=tuple(f
 @given(old=ALIKE | PLANS, new=ALIKE | PLANS, others=st.lists(ALIKE, max_size=3))
 def test_counts_add_up(old: Plan, new: Plan, others: list[Plan]) -> None:
     """For every class old - resolved + new = now, persistent is in both, and each action and finding counts once."""
-    found = compare(old, new, others=others)
+    found = compare(old, msgspec.structs.replace(new, target=old.target), others=others)
     for counts, was, now in (
         (
             found.action_counts(),
@@ -178,6 +180,10 @@ NO_NIGHTS = [
     ("refused", {"applyable": False}),
     ("about positions", {"target": "positions"}),
     ("about one member", {"summary": msgspec.structs.replace(make_plan().summary, unchanged=0)}),
+    ("of some members", {"basis": Basis(files={}, only=("20001",))}),
+    ("without some members", {"basis": Basis(files={}, exclude=("20001",))}),
+    ("cut short", {"basis": Basis(files={}, limit=1)}),
+    ("of some rules", {"basis": Basis(files={}, off=("update-attributes",))}),
 ]
 
 
@@ -201,6 +207,41 @@ def test_a_narrow_plan_is_called_narrow() -> None:
     narrow = plan_at(2, summary=msgspec.structs.replace(make_plan().summary, unchanged=0))
     assert compare(plan_at(1, SAME), narrow).narrower
     assert not compare(narrow, plan_at(1, SAME)).narrower
+
+
+WHOLE = Basis(files={"limits.yaml": "canary: []"})
+LESS = [
+    ("a whole night", WHOLE, LeftOut()),
+    ("nobody knows", None, LeftOut()),
+    ("some members", Basis(files={}, only=("1", "2")), LeftOut(only=("1", "2"))),
+    ("without a member", Basis(files={}, exclude=("1",)), LeftOut(exclude=("1",))),
+    ("cut short", Basis(files={}, limit=5), LeftOut(limit=5)),
+    ("some rules", Basis(files={}, off=("fix-phone",)), LeftOut(rules=("fix-phone",))),
+]
+
+
+@pytest.mark.parametrize(("basis", "left_out"), [case[1:] for case in LESS], ids=[case[0] for case in LESS])
+def test_what_a_plan_was_told_not_to_look_at(basis: Basis | None, left_out: LeftOut) -> None:
+    """Of either plan it is told, as the plan recorded it; where both were told the same, nothing misleads."""
+    night, less = plan_at(1, SAME, basis=WHOLE), plan_at(2, SAME, basis=basis)
+    assert compare(night, less).left_out == (LeftOut(), left_out)
+    assert compare(less, night).left_out == (left_out, LeftOut())
+    assert compare(less, plan_at(3, basis=basis)).left_out == (LeftOut(), LeftOut())
+
+
+def test_nights_that_looked_at_no_less_are_looked_at() -> None:
+    """For two plans of one member, whole nights and wider plans tell what comes and goes; narrower ones do not."""
+    pair = [plan_at(night, SAME, basis=Basis(files={}, only=("1",), off=("fix-phone",))) for night in (1, 9)]
+    others = [None, WHOLE, Basis(files={}, only=("1", "2")), Basis(files={}, off=("fix-phone",))]
+    narrow = [Basis(files={}, only=("2",)), Basis(files={}, off=("fix-phone", "promote-lead"))]
+    nights = [plan_at(night, SAME, basis=basis) for night, basis in enumerate([*others, *narrow], start=2)]
+    assert compare(*pair, others=nights).looked_at == 2 + len(others)
+
+
+def test_plans_for_two_targets_are_not_compared() -> None:
+    """Contacts have nothing in common with rows: every action would be new, and every other one resolved."""
+    with pytest.raises(PlanError, match=r"is for contacts, and plan .* for positions"):
+        compare(plan_at(1, SAME), plan_at(2, target="positions"))
 
 
 def run_at(night: int, do: Any, verdict: Any = "done", contact: str = "c1") -> RunOutcome:

@@ -101,6 +101,7 @@ def test_rows_are_no_drift_of_contacts() -> None:
         applied=True,
     )
     assert line is not None
+    assert line.target == "positions"
     assert (line.planned, line.done, line.duplicates, line.drift) == (
         len(NIGHT.actions),
         len(NIGHT.actions),

@@ -18,6 +18,7 @@ from reconciler.core.compare import Pair, compare
 from reconciler.core.model import Evidence, Finding, Scalar
 from reconciler.core.plan import Digest, Inputs, LimitCheck, Plan
 from reconciler.core.redact import REDACTED, for_the_eye, redacted
+from reconciler.core.seen import Basis
 from reconciler.core.world import make_finding as made_finding
 from reconciler.report.comparison import comparison_markdown, comparison_text
 from reconciler.report.html import plan_html
@@ -193,6 +194,17 @@ def test_redacted_diff_is_the_diff_of_redacted(one: Any, two: Any, three: Any) -
     )
     hidden = redacted(old, KEY), redacted(new, KEY), for_the_eye(other, KEY)
     assert outlines(hidden[0], hidden[1], (hidden[2],)) == outlines(old, new, (other,))
+
+
+def test_what_a_plan_left_out_stays() -> None:
+    """Numbers of members and names of rules; a name in the place of a number goes, and so do the rule files."""
+    basis = Basis(
+        files={"mappings.yaml": "Zoe Quimby"}, off=("fix-phone",), only=("1", "zoe quimby"), exclude=("2",), limit=3
+    )
+    found = redacted(make_plan(basis=basis), KEY).basis
+    assert found is not None
+    assert found.only[1] not in basis.only
+    assert found == Basis(files={}, off=("fix-phone",), only=("1", found.only[1]), exclude=("2",), limit=3)
 
 
 @settings(max_examples=30)

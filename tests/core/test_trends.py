@@ -39,7 +39,7 @@ def line(plan: Plan | None, *verdicts: Any) -> Run | None:
 def told(run: Run | None) -> dict[str, Any]:
     """The numbers of a line."""
     assert run is not None
-    return {name: getattr(run, name) for name in Run.__struct_fields__[2:]}
+    return {name: getattr(run, name) for name in Run.__struct_fields__[3:]}
 
 
 DUPLICATES = tuple(make_finding(at, rule="archive-duplicates") for at in range(3))
@@ -168,6 +168,14 @@ def test_a_plan_of_another_release_is_refused() -> None:
         plan_at_a_glance(other, where="x")
 
 
+def test_what_a_run_is_for() -> None:
+    """As the plan says; of one that is not stored here, nobody knows."""
+    for plan, target in ((NIGHT, "contacts"), (make_plan(target="positions"), "positions"), (None, None)):
+        run = line(plan, "done")
+        assert run is not None
+        assert run.target == target
+
+
 def run_at(day: int, **numbers: Any) -> Run:
     """A run of one day."""
     unknown = dict.fromkeys(("done", "failed", "stale", "duplicates", "drift"))
@@ -175,6 +183,7 @@ def run_at(day: int, **numbers: Any) -> Run:
         **{
             "plan": f"p{day}",
             "at": f"2026-01-{day:02}T02:30:00Z",
+            "target": "contacts",
             "state": "applied",
             "takes_back": False,
             "planned": 0,

@@ -12,6 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 from reconciler.core.actions import KINDS, Because
 from reconciler.core.compare import Comparison, compare
 from reconciler.core.plan import Plan
+from reconciler.core.seen import Basis
 from reconciler.report.comparison import comparison_json, comparison_markdown, comparison_text, summary_line
 from reconciler.report.markup import MOST
 from tests.core.test_compare import ARCHIVED, later, plan_at
@@ -42,12 +43,18 @@ def narrower() -> Comparison:
     return compare(plan_at(3, make_action(1), make_action(2)), new)
 
 
+def told_less() -> Comparison:
+    """A night against one that was told to look at less, in every way there is; and few names, and many."""
+    old = plan_at(3, make_action(1), basis=Basis(files={}, only=("20001",), off=tuple("abcd")))
+    return compare(old, later(basis=Basis(files={}, exclude=("1", "2"), limit=1, off=("fix-phone",))))
+
+
 def out_of_hand() -> Comparison:
     """Hostile texts, all of them new."""
     return compare(make_plan(), hostile())
 
 
-MAKERS = [of_every_kind, nothing, narrower, out_of_hand]
+MAKERS = [of_every_kind, nothing, narrower, told_less, out_of_hand]
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
