@@ -7,6 +7,7 @@ is a third of the time that reading a plan for applying it takes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -19,7 +20,11 @@ from reconciler.core.findings import archive_duplicates
 from reconciler.core.model import Target
 from reconciler.core.outcome import Counts
 from reconciler.core.plan import Summary
+from reconciler.core.rules import Findings
+from reconciler.core.rules.loader import parse_rules
+from reconciler.core.seen import Basis
 from reconciler.core.undo import RULE as UNDO
+from reconciler.errors import RulesError
 
 State: TypeAlias = Literal["applied", "not applied", "refused", "outcome not read"]
 """`refused`: a source guard stopped the plan before anything was decided · `outcome not read`: there is one."""
@@ -44,6 +49,15 @@ class PlanGlance(msgspec.Struct, frozen=True):
     summary: Summary
     actions: tuple[_Because, ...]
     findings: tuple[_Rule, ...]
+    basis: Basis | None = None
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether it was told to look at less than its rule files say: `--only`, `--rule`, one contact for an event."""
+        if self.basis is None:
+            return False
+        told = bool(self.basis.only or self.basis.exclude) or self.basis.limit is not None
+        return told or not set(self.basis.off) <= _off_by(tuple(self.basis.files.items()))
 
     @property
     def takes_back(self) -> bool:
@@ -61,7 +75,7 @@ class OutcomeGlance(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One plan and what became of it. None: nobody knows, or (of a run that takes back another) it says nothing."""
+    """One plan and what became of it. None: nobody knows, or it says nothing, as one that takes back another."""
 
     plan: str
     at: str
@@ -71,6 +85,8 @@ class Run(msgspec.Struct, frozen=True):
     state: State
     takes_back: bool
     """Whether it takes back an earlier run (`reconcile undo`)."""
+    narrowed: bool
+    """Whether it looked at a part of the union, or by a part of the rules: it says nothing of duplicates and drift."""
     planned: int
     """Actions, held ones included."""
     done: int | None
@@ -126,7 +142,8 @@ def run_of(plan: PlanGlance | None, outcome: OutcomeGlance | None, *, applied: b
     """The line of one run; None where neither record could be read. applied: whether an outcome is kept at all."""
     if plan is None:
         return None if outcome is None else _without_plan(outcome)
-    decided = plan.applyable and not plan.takes_back and plan.target == "contacts"
+    narrowed = plan.narrowed
+    decided = plan.applyable and not plan.takes_back and not narrowed and plan.target == "contacts"
     ended = outcome.summary if outcome is not None else None
     return Run(
         plan=plan.id,
@@ -134,6 +151,7 @@ def run_of(plan: PlanGlance | None, outcome: OutcomeGlance | None, *, applied: b
         target=plan.target,
         state=_state(plan, outcome, applied=applied),
         takes_back=plan.takes_back,
+        narrowed=narrowed,
         planned=sum(getattr(plan.summary, kind) for kind in KINDS),
         done=ended.done if ended is not None else None,
         failed=ended.failed + ended.unknown if ended is not None else None,
@@ -142,6 +160,17 @@ def run_of(plan: PlanGlance | None, outcome: OutcomeGlance | None, *, applied: b
         duplicates=sum(one.rule == archive_duplicates.RULE for one in plan.findings) if decided else None,
         drift=plan.summary.update + plan.summary.promote if decided else None,
     )
+
+
+@lru_cache(maxsize=8)
+def _off_by(files: tuple[tuple[str, str], ...]) -> frozenset[str]:
+    """The rules that these rule files switch off. All, where this release cannot read them: then nobody can tell."""
+    try:
+        found = parse_rules(dict(files)).findings
+    except RulesError:
+        return frozenset(Findings.__struct_encode_fields__)
+    names = zip(Findings.__struct_fields__, Findings.__struct_encode_fields__, strict=True)
+    return frozenset(rule for field, rule in names if getattr(found, field).then == "off")
 
 
 def _state(plan: PlanGlance, outcome: OutcomeGlance | None, *, applied: bool) -> State:
@@ -160,6 +189,7 @@ def _without_plan(outcome: OutcomeGlance) -> Run:
         target=None,
         state="applied",
         takes_back=False,
+        narrowed=False,
         planned=ended.done + ended.stale + ended.held + ended.failed + ended.unknown,
         done=ended.done,
         failed=ended.failed + ended.unknown,

@@ -15,7 +15,8 @@ _NUMBERS = ("planned", "done", "failed", "stale", "held", "duplicates", "drift")
 _TREND = ("first", "last", "change", "lowest", "highest", "runs")
 _SAYS = (
     "failed: failed, or unknown; duplicates: contacts beyond the one to keep; "
-    "drift: contacts whose own fields differ from their member (to update or promote)."
+    "drift: contacts whose own fields differ from their member (to update or promote). "
+    "Narrowed plans, of a part of the union or of the rules, tell neither."
 )
 
 
@@ -84,7 +85,8 @@ def _shown(number: int | None) -> str:
 
 
 def _note(run: Run) -> str:
-    notes = [*(["takes back"] if run.takes_back else []), *([run.state] if run.state != "applied" else [])]
+    told = {"takes back": run.takes_back, "narrowed": run.narrowed}
+    notes = [*(word for word, is_so in told.items() if is_so), *([run.state] if run.state != "applied" else [])]
     return f"  {', '.join(notes)}" if notes else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
@@ -12,10 +13,12 @@ from reconciler.core import plan as plan_file
 from reconciler.core.actions import Because, Outcome
 from reconciler.core.outcome import RunOutcome, count
 from reconciler.core.plan import Plan
+from reconciler.core.seen import Basis
 from reconciler.core.trends import Run, Trend, in_time, outcome_at_a_glance, plan_at_a_glance, run_of, trends
 from reconciler.core.undo import takes_back
 from reconciler.errors import PlanUnreadable
 from tests.report.plans import make_action, make_finding, make_plan, refused
+from tests.support.builders import default_rules
 from tests.support.plans import PLANS
 
 
@@ -56,6 +59,7 @@ TAKING_BACK = make_plan(make_action(1, because=(Because("undo", "f-1"),)))
             {
                 "state": "applied",
                 "takes_back": False,
+                "narrowed": False,
                 "planned": 3,
                 "done": 1,
                 "failed": 2,
@@ -71,6 +75,7 @@ TAKING_BACK = make_plan(make_action(1, because=(Because("undo", "f-1"),)))
             {
                 "state": "not applied",
                 "takes_back": False,
+                "narrowed": False,
                 "planned": 3,
                 "done": None,
                 "failed": None,
@@ -86,6 +91,7 @@ TAKING_BACK = make_plan(make_action(1, because=(Because("undo", "f-1"),)))
             {
                 "state": "refused",
                 "takes_back": False,
+                "narrowed": False,
                 "planned": 0,
                 "done": None,
                 "failed": None,
@@ -101,6 +107,7 @@ TAKING_BACK = make_plan(make_action(1, because=(Because("undo", "f-1"),)))
             {
                 "state": "applied",
                 "takes_back": True,
+                "narrowed": False,
                 "planned": 1,
                 "done": 1,
                 "failed": 0,
@@ -116,6 +123,7 @@ TAKING_BACK = make_plan(make_action(1, because=(Because("undo", "f-1"),)))
             {
                 "state": "applied",
                 "takes_back": False,
+                "narrowed": False,
                 "planned": 2,
                 "done": 1,
                 "failed": 0,
@@ -168,6 +176,28 @@ def test_a_plan_of_another_release_is_refused() -> None:
         plan_at_a_glance(other, where="x")
 
 
+FILES = {name: text for name, text in default_rules().files.items() if name != "mappings.yaml"}
+OFF_BY_FILE = FILES | {"findings.yaml": FILES["findings.yaml"].replace("then: promote ", "then: off ")}
+TOLD = [
+    ("a whole night", Basis(files=FILES), False),
+    ("a rule is off in the files", Basis(files=OFF_BY_FILE, off=("promote-lead",)), False),
+    ("--rule", Basis(files=OFF_BY_FILE, off=("promote-lead", "archive-duplicates")), True),
+    ("--only, or an event", Basis(files=FILES, only=("1",)), True),
+    ("--exclude", Basis(files=FILES, exclude=("1",)), True),
+    ("--limit", Basis(files=FILES, limit=1), True),
+    ("rules of another release", Basis(files={"findings.yaml": "new: rule"}, off=("new",)), True),
+]
+
+
+@pytest.mark.parametrize(("basis", "narrowed"), [case[1:] for case in TOLD], ids=[case[0] for case in TOLD])
+def test_a_narrowed_plan_tells_neither_duplicates_nor_drift(basis: Basis, narrowed: bool) -> None:
+    """Three duplicates among all are not fewer because a plan of one member, or of one rule, names none of them."""
+    run = line(msgspec.structs.replace(NIGHT, basis=basis))
+    assert run is not None
+    assert run.narrowed is narrowed
+    assert (run.planned, run.duplicates, run.drift) == ((3, None, None) if narrowed else (3, 3, 2))
+
+
 def test_what_a_run_is_for() -> None:
     """As the plan says; of one that is not stored here, nobody knows."""
     for plan, target in ((NIGHT, "contacts"), (make_plan(target="positions"), "positions"), (None, None)):
@@ -186,6 +216,7 @@ def run_at(day: int, **numbers: Any) -> Run:
             "target": "contacts",
             "state": "applied",
             "takes_back": False,
+            "narrowed": False,
             "planned": 0,
             "held": 0,
             **unknown,

@@ -18,6 +18,7 @@ NIGHT = Run(
     target="contacts",
     state="applied",
     takes_back=False,
+    narrowed=False,
     planned=2041,
     done=2000,
     failed=1,
@@ -38,10 +39,11 @@ ROWS = changed(
 )
 FROM_A_FILE = changed(plan="20261101T020000Z-22222222", target=None, at="2026-11-23T09:00:00Z")
 REFUSED = changed(state="refused", planned=0, done=None, failed=None, stale=None, held=0, duplicates=None, drift=None)
+NARROWED = changed(narrowed=True, state="not applied", done=None, failed=None, stale=None, duplicates=None, drift=None)
 HUGE = changed(planned=20_000_000, done=20_000_000)
 
 RUNS = {
-    "one target": [NIGHT, REFUSED],
+    "one target": [NIGHT, REFUSED, NARROWED],
     "two targets": [ROWS, NIGHT, FROM_A_FILE],
     "one target and one that nobody knows": [NIGHT, FROM_A_FILE],
     "many": [NIGHT, HUGE],
