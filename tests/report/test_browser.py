@@ -119,6 +119,31 @@ def test_on_a_telephone_nothing_is_cut_off(browser: Browser, tmp_path: Path) -> 
     page.close()
 
 
+BROKEN = """selector => [...document.querySelectorAll(selector)].filter(one => {
+    const text = document.createRange();
+    text.selectNodeContents(one);
+    return new Set([...text.getClientRects()].map(line => Math.round(line.bottom))).size > 1;
+}).map(one => one.textContent)"""
+"""The texts that stand over more than one line."""
+
+
+@pytest.mark.parametrize(
+    ("width", "media", "words"),
+    [(360, "screen", "td.number, #limits td:first-child, td.word"), (750, "print", ".row code, td.number, td.word")],
+    ids=["telephone", "paper"],
+)
+def test_no_word_is_broken(
+    browser: Browser, tmp_path: Path, width: int, media: Literal["screen", "print"], words: str
+) -> None:
+    """Kinds, numbers and NO in one piece on a telephone, and ids of contacts on paper."""
+    page = opened(browser, tmp_path, over_the_limit())
+    page.emulate_media(media=media)
+    page.set_viewport_size({"width": width, "height": 3000})
+    assert page.locator(words).count() > 10
+    assert page.evaluate(BROKEN, words) == []
+    page.close()
+
+
 def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path) -> None:
     """Scripts, images and handlers in names are text: nothing runs (a dialog or a request would fail the test)."""
     page = opened(browser, tmp_path, hostile())
