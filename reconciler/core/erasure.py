@@ -31,6 +31,12 @@ KEY_BYTES = 16
 ERASED = "[erased]"
 """What stands where a value was."""
 
+
+def is_gone(item_id: str) -> bool:
+    """Whether this stands where the id of an action or a finding was. It is told from others of its record alone."""
+    return item_id.startswith(ERASED)
+
+
 _VALUES_BY_FIELD = ("expect", "set", "sent", "read_back")
 _HASHES_AND_TEXT = ("id", "action", "says")
 """Ids of actions and findings are hashes of their content: whoever has one can try values until one fits."""

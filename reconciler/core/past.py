@@ -7,11 +7,13 @@ all that happened to one subject. None of the last three decides anything.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from reconciler.core.actions import Outcome
+from reconciler.core import erasure
+from reconciler.core.actions import Action, Outcome
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 
@@ -34,6 +36,31 @@ class CameBack(msgspec.Struct, frozen=True):
     archived_by: str
     archived_at: str
     seen: str
+
+
+def ends(plan: Plan, run: RunOutcome | None) -> dict[str, Outcome]:
+    """Id of an action of the plan → what became of it.
+
+    Where ids were taken out of either record, by what they are about: the same kind, member, row and contact.
+    """
+    if run is None:
+        return {}
+    found = {outcome.action: outcome for outcome in run.outcomes if not erasure.is_gone(outcome.action)}
+    ended = {action.id: found.pop(action.id) for action in plan.actions if action.id in found}
+    gone = [outcome for outcome in run.outcomes if erasure.is_gone(outcome.action)]
+    left: dict[tuple[str | None, ...], deque[Outcome]] = {}
+    for outcome in (*found.values(), *gone):
+        left.setdefault(_about(outcome), deque()).append(outcome)
+    for action in plan.actions:
+        same = left.get(_about(action)) if action.id not in ended else None
+        if same and (erasure.is_gone(action.id) or erasure.is_gone(same[0].action)):
+            ended[action.id] = same.popleft()
+    return ended
+
+
+def _about(one: Action | Outcome) -> tuple[str | None, ...]:
+    """A create has no contact, and its outcome the one that it made."""
+    return one.do, one.member, one.row, None if one.do == "create" else one.contact
 
 
 def archives(run: RunOutcome) -> Iterator[Archived]:

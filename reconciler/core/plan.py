@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from reconciler.core import sealed
+from reconciler.core import erasure, sealed
 from reconciler.core.actions import Action
 from reconciler.core.model import Finding, Target
 from reconciler.core.seen import Basis, Seen
@@ -165,9 +165,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return reasons
 
     def open_findings(self) -> tuple[Finding, ...]:
-        """The findings that no action of this plan mends, in file order."""
+        """The findings that no action of this plan mends, in file order.
+
+        Where its id was taken out, what a finding calls itself tells: a fixable one is mended.
+        """
         mended = {because.finding for action in self.actions for because in action.because}
-        return tuple(finding for finding in self.findings if finding.id not in mended)
+        return tuple(
+            finding
+            for finding in self.findings
+            if finding.id not in mended and not (finding.severity == "fixable" and erasure.is_gone(finding.id))
+        )
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ import msgspec
 from reconciler.core.actions import Action, Do, Outcome
 from reconciler.core.model import Finding, Scalar
 from reconciler.core.outcome import RunOutcome
-from reconciler.core.past import read_at, restored, seen_live
+from reconciler.core.past import ends, read_at, restored, seen_live
 from reconciler.core.plan import Plan
 from reconciler.core.undo import takes_back
 
@@ -79,10 +79,10 @@ class Timeline:
 
     def see(self, plan: Plan | None, run: RunOutcome | None) -> None:
         """Take in a plan and what became of it; either may be missing."""
-        outcomes = {outcome.action: outcome for outcome in run.outcomes} if run is not None else {}
         if plan is None:
             self._see_outcomes(run)
             return
+        outcomes = ends(plan, run)
         self._see_return(plan)
         about = [action for action in plan.actions if self._is_about(action, outcomes.get(action.id))]
         self._see_findings(plan, acts=bool(about))

@@ -1,8 +1,9 @@
 """Reading back what is stored, record by record: for those who look at months of nights at once.
 
 One record is in memory at a time, and a few that are being fetched ahead: a bucket answers in some 50 ms, so that 800
-records one after the other would take most of a minute. A record that was damaged does not keep the others from being
-read; it is named in `damaged`, and whoever shows the rest has to say so.
+records one after the other would take most of a minute. One that values were taken out of is read as what is left of
+it. A record that was damaged does not keep the others from being read; it is named in `damaged`, and whoever shows the
+rest has to say so.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from reconciler.core import erasure, sealed
 from reconciler.core import outcome as outcome_file
 from reconciler.core import plan as plan_file
-from reconciler.core import sealed
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.errors import PlanUnreadable
+from reconciler.runs.records import of_erased
 from reconciler.runs.store import PlanStore
 
 AHEAD = 8
@@ -35,6 +37,7 @@ class Reading:
         self._store = store
         self._names = store.list_records()
         self._kept = frozenset(self._names)
+        self._erased: set[str] = set()
         self.damaged: list[str] = []
         self.of_another_release: list[str] = []
 
@@ -47,7 +50,10 @@ class Reading:
         return f"{plan_id}{_OUTCOME}" in self._kept
 
     def raw_runs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes | None, bytes | None]]:
-        """Each id with the bytes of its plan and of its outcome, whole or None. In the order of the ids."""
+        """Each id with the bytes of its plan and of its outcome, or None where they are damaged or not kept.
+
+        In the order of the ids. Of a record that values were taken out of, in the form that it had: `decoded` reads it.
+        """
         wanted = [f"{plan_id}{ending}" for plan_id in ids for ending in (".json", _OUTCOME)]
         found = iter(self._fetched(wanted))
         for name in wanted[::2]:
@@ -66,14 +72,15 @@ class Reading:
         yield from self._decoded(names, outcome_file.decode)
 
     def decoded(self, name: str, data: bytes | None, decode: Callable[..., _Record]) -> _Record | None:
-        """What a whole record holds; None for one of another release, which is noted, and for None."""
+        """What a record holds; None for one of another release, which is noted, and for None."""
         if data is None:
             return None
         try:
-            return decode(data, where=name)
+            read: _Record = (of_erased(decode) if name in self._erased else decode)(data, where=name)
         except PlanUnreadable:
             self.of_another_release.append(name)
             return None
+        return read
 
     def _decoded(self, names: list[str], decode: Callable[..., _Record]) -> Iterator[_Record]:
         for name, data in zip(names, self._fetched(names), strict=True):
@@ -103,8 +110,13 @@ class Reading:
         data = fetched.result()
         if sealed.is_whole(data):
             return data
-        self.damaged.append(name)
-        return None
+        try:
+            left = erasure.as_record(erasure.decode(data, where=name))
+        except PlanUnreadable:
+            self.damaged.append(name)
+            return None
+        self._erased.add(name)
+        return left
 
 
 def _made(name: str) -> str:

@@ -35,8 +35,13 @@ def readable(data: bytes, decode: Callable[..., Record], *, where: str) -> Recor
     """
     if not erasure.is_erased(data):
         return decode(data, where=where)
-    record: Record = _ERASED[decode](erasure.as_record(erasure.decode(data, where=where)), where=where)
+    record: Record = of_erased(decode)(erasure.as_record(erasure.decode(data, where=where)), where=where)
     return record
+
+
+def of_erased(decode: Callable[..., Any]) -> Callable[..., Any]:
+    """How a record in the form that it had (`erasure.as_record`) is read, where `decode` reads a whole one."""
+    return _ERASED.get(decode, decode)
 
 
 def bytes_of(path: Path) -> bytes:

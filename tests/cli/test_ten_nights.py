@@ -3,14 +3,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler.errors import ExitCode
+from reconciler.runs.store import PlanStore
 from tests.cli.nights.spend import spend_nights, story
 from tests.cli.support import Place
 
@@ -155,3 +158,46 @@ def test_a_record_that_was_edited_is_named(there: Place, spent: Spent, tmp_path:
         assert damaged.name in done.err
         assert done.err.splitlines()[-1].startswith("Next: ")
         assert "2026-03-05" in done.out
+
+
+WHO_IS_ERASED = ["everybody", "101", "102"]
+
+
+@pytest.mark.parametrize("who", WHO_IS_ERASED)
+def test_erased_nights_still_tell_what_happened(who: str, there: Place, spent: Spent, tmp_path: Path) -> None:
+    """When, what, whose, which rule and what became of it are answered after an erasure, without a value; exit 0."""
+    copy = tmp_path / "erased"
+    shutil.copytree(spent.plans, copy)
+    told = [there.run(*command) for command in looking_back(spent)]
+    store = PlanStore(str(copy))
+    assert store.erase_old(before=datetime(2027, 1, 1, tzinfo=UTC)) if who == "everybody" else store.erase_member(who)
+    there.set(RECONCILER_PLANS=str(copy))
+    for command, before in zip(looking_back(spent), told, strict=True):
+        after = there.run(*command)
+        assert (after.code, after.err) == (ExitCode.DONE, ""), command
+        assert without_values(json.loads(after.out)) == without_values(json.loads(before.out)), command
+
+
+def looking_back(spent: Spent) -> list[tuple[str, ...]]:
+    """Everything that is asked of the past, as JSON."""
+    subjects = spent.told["timelines"]
+    between = [(spent.ids[case["old"]], spent.ids[case["new"]]) for case in spent.told["comparisons"]]
+    return [
+        ("history", "--json"),
+        *(("timeline", subject, "--json") for subject in subjects),
+        *(("diff", *pair, "--json") for pair in between),
+    ]
+
+
+VALUES = {"before", "after", "says", "read", "value", "id", "finding", "expect", "set", "flapping", "plans_read"}
+"""What an erasure takes out; and what comes and goes, which nobody can tell without the values."""
+
+
+def without_values(told: Any) -> Any:
+    """What is told, without any value; of fields their names, in alphabetical order, as an erasure leaves them."""
+    if isinstance(told, dict):
+        kept = {name: without_values(one) for name, one in told.items() if name not in VALUES}
+        fields = {name: sorted(told[name]) for name in ("expect", "set") if name in told}
+        changes = {name: sorted(one["field"] for one in told[name]) for name in ("changes",) if name in told}
+        return kept | fields | changes
+    return list(map(without_values, told)) if isinstance(told, list) else told

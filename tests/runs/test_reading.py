@@ -18,6 +18,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.runs.reading import AHEAD, Reading
 from reconciler.runs.store import PlanStore
 from tests.report.plans import make_action, make_plan
+from tests.runs.test_store import put_outcome
 
 FIRST = datetime(2025, 10, 1, 2, 30, tzinfo=UTC)
 
@@ -80,6 +81,22 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path: Path) -> No
     assert list(reading.plans(until="9999")) == [plans[0], plans[4], plans[5]]
     assert sorted(reading.damaged) == [edited.name, cut.name]
     assert reading.of_another_release == [newer.name]
+
+
+def test_what_is_left_of_an_erased_record_is_read(tmp_path: Path) -> None:
+    """It is not damaged: actions and outcomes are there without their values. One that was cut since then is."""
+    store = PlanStore(str(tmp_path / "plans"))
+    plans = [plan_of(night) for night in range(3)]
+    for plan in plans:
+        store.put_plan(plan)
+        put_outcome(store, plan, tuple(Outcome(one.id, one.do, "done", contact=one.contact) for one in plan.actions))
+    store.erase_old(before=datetime(2027, 1, 1, tzinfo=UTC))
+    cut = tmp_path / "plans" / f"{plans[1].id}.json"
+    cut.write_bytes(cut.read_bytes()[:-2])
+    reading = Reading(store)
+    assert [one.id for one in reading.plans(until="9999")] == [plans[0].id, plans[2].id]
+    assert [run.outcomes[0].contact for run in reading.outcomes(since="")] == ["c0", "c1", "c2"]
+    assert (reading.damaged, reading.of_another_release) == ([cut.name], [])
 
 
 class CountingStore(PlanStore):

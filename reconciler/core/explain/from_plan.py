@@ -10,6 +10,7 @@ from reconciler.core.actions import Action, Outcome
 from reconciler.core.explain.explanation import Deed, Explanation, Reason
 from reconciler.core.model import Finding
 from reconciler.core.outcome import RunOutcome
+from reconciler.core.past import ends
 from reconciler.core.plan import Plan
 from reconciler.core.rules.lines import RuleBook
 
@@ -48,7 +49,7 @@ def subject_of(plan: Plan, ref: str) -> Subject | None:
 def told_by(plan: Plan, subject: Subject, book: RuleBook, run: RunOutcome | None) -> Explanation:
     """The explanation as far as the plan itself gives one, with what became of its actions."""
     held = plan.held()
-    outcomes: Mapping[str, Outcome] = {} if run is None else {one.action: one for one in run.outcomes}
+    outcomes = ends(plan, run)
     mended = {because.finding for action in plan.actions for because in action.because}
     findings = {one.id: one for one in plan.findings}
     deeds = tuple(
