@@ -131,7 +131,7 @@ async def _gather_world(
     read_at = now()
     world = build_world(data, index(contacts), rules)
     if unknown := unknown_numbers(world, [*numbers, *(ref for ref in also if ref not in world.snapshot.by_id)]):
-        raise _unknown(unknown, "any contact")
+        raise _unknown(unknown, "any contact", next_step=_NAME_ANOTHER if also else _CORRECT)
     world = await ask_about_conversations(world, reader, progress)
     return world, Context(
         now=now(),
@@ -144,12 +144,16 @@ async def _gather_world(
     )
 
 
-def _unknown(numbers: Mapping[str, Sequence[str]], nor: str) -> UnknownMember:
+_CORRECT = "Correct it after --only or --exclude, or leave it out. Zeros in front count. Nothing was planned."
+_NAME_ANOTHER = "Name a member by the number, or a live contact by its id. Zeros in front count."
+
+
+def _unknown(numbers: Mapping[str, Sequence[str]], nor: str, *, next_step: str) -> UnknownMember:
     hints = {number: f" (did you mean {' or '.join(near)}?)" if near else "" for number, near in numbers.items()}
     return UnknownMember(
         f"nobody has member number {', '.join(number + hint for number, hint in hints.items())}: "
         f"neither the source nor {nor}",
-        next_step="Correct it after --only or --exclude, or leave it out. Zeros in front count. Nothing was planned.",
+        next_step=next_step,
     )
 
 
@@ -171,7 +175,7 @@ async def plan_positions(
         data, rows = await gather(source, reader, progress)
         read_at = now()
         if unknown := unknown_holders(data, rows, request.scope.only | request.scope.exclude):
-            raise _unknown(unknown, "any row of the table")
+            raise _unknown(unknown, "any row of the table", next_step=_CORRECT)
         context = Context(
             now=now(),
             read_at=read_at,

@@ -8,6 +8,7 @@ import msgspec
 from reconciler import controller, from_settings
 from reconciler.cli import terminal
 from reconciler.cli.plan import decided
+from reconciler.core.compare import left_out_of
 from reconciler.core.explain import explain
 from reconciler.core.explain.explanation import Explanation
 from reconciler.core.explain.from_plan import Subject, subject_of
@@ -28,9 +29,9 @@ FEW = 10
 def command(subject: str, ref: str | None, live: bool, as_json: bool) -> None:
     """Show why a plan does with one member or contact what it does, and what would flip it.
 
-    The newest stored plan is explained unless --plan names another; nothing is read but that file and its outcome.
-    A plan holds those whom it is about. Whoever is in order is in none: for them, --live reads both sides as they are
-    now (nothing is stored or written).
+    The newest stored plan that looked at them is explained unless --plan names another; nothing is read but stored
+    plans and the outcome. A plan holds those whom it is about. Whoever is in order is in none: for them, --live reads
+    both sides as they are now (nothing is stored or written).
     """
     if live and ref is not None:
         raise click.UsageError("--live decides anew; it takes no --plan.")
@@ -62,7 +63,7 @@ def end_to_end(made: Plan) -> str:
 
 
 def _stored(store: PlanStore, ref: str, plan_ref: str | None) -> Explanation:
-    made = store.get_plan(plan_ref) if plan_ref is not None else _newest(store)
+    made = store.get_plan(plan_ref) if plan_ref is not None else _newest(store, ref)
     if made.target != "contacts":
         raise PlanError(
             f"plan {made.id} is for {made.target}, and only plans for contacts are explained",
@@ -79,10 +80,18 @@ def _stored(store: PlanStore, ref: str, plan_ref: str | None) -> Explanation:
     return explain(made, found, run=run)
 
 
-def _newest(store: PlanStore) -> Plan:
-    """The newest plan that decided about contacts; one that takes back another decides nothing."""
+def _newest(store: PlanStore, ref: str) -> Plan:
+    """The newest plan that decided about contacts, this one or member among them.
+
+    One that takes back another decides nothing. Of those for some members alone, as for each event, one that says
+    nothing of the subject was not about it; where there are no others, it is the newest of them.
+    """
     plans = (store.get_plan(plan_id) for plan_id in reversed(store.list_ids()))
-    made = next((plan for plan in plans if plan.target == "contacts" and plan.basis is not None), None)
+    decided = (plan for plan in plans if plan.target == "contacts" and plan.basis is not None)
+    made = next(decided, None)
+    if made is not None and left_out_of(made).only and subject_of(made, ref) is None:
+        whole = (plan for plan in decided if not left_out_of(plan).only or subject_of(plan, ref) is not None)
+        made = next(whole, made)
     if made is None:
         raise PlanError(
             f"no plan for contacts is stored in {store.location}",

@@ -36,6 +36,22 @@ def test_the_newest_plan_is_meant_unless_one_is_named(place: Place) -> None:
         assert f"in plan {made.id}" in place.run("explain", BEN, "--plan", ref).out
 
 
+def test_a_plan_about_others_is_passed_over(place: Place) -> None:
+    """With a service that plans for each event, the newest plan is mostly about somebody else."""
+    night = place.plan()
+    other = place.plan("--only", COUPLE)
+    assert f"in plan {night.id}" in place.run("explain", BEN).out
+    assert f"in plan {other.id}" in place.run("explain", COUPLE).out
+    assert f"plan {night.id} says nothing about {ADA}" in place.run("explain", ADA).err
+
+
+def test_only_plans_about_others_are_stored(place: Place) -> None:
+    """Then the newest of them is named, which says nothing of the subject."""
+    place.plan("--only", "100103")
+    newest = place.plan("--only", COUPLE)
+    assert f"plan {newest.id} says nothing about {BEN}" in place.run("explain", BEN).err
+
+
 def test_contact_is_explained_by_its_id(place: Place) -> None:
     """Whoever looks at a contact in Intercom has its id and not the member's number."""
     place.plan()
@@ -64,6 +80,7 @@ def test_whoever_is_in_order_is_in_no_plan(place: Place, snapshot: SnapshotAsser
     ("arguments", "code", "says"),
     [
         (["999999", "--live"], ExitCode.USAGE, "nobody has member number 999999"),
+        (["999999", "--live"], ExitCode.USAGE, "Next: Name a member by the number, or a live contact by its id."),
         ([BEN, "--live", "--plan", "x"], ExitCode.USAGE, "--live decides anew"),
         ([BEN, "--plan", "20200101"], ExitCode.ERROR, "there is no plan 20200101"),
         ([BEN], ExitCode.ERROR, "no plan for contacts is stored in plans"),

@@ -15,10 +15,13 @@ from reconciler.core.explain.again import Setting, rules_of, setting_of
 from reconciler.core.explain.explanation import Explanation, Flip
 from reconciler.core.explain.flips import FEWEST_TRIED, SIDES, shown, signature
 from reconciler.core.explain.from_plan import Subject, subject_of
+from reconciler.core.model import Quarantined, SourceData
 from reconciler.core.plan import Plan
 from reconciler.core.planner import Scope
 from reconciler.core.rules.lines import RuleBook, RuleLine
 from reconciler.core.rules.loader import parse_rules
+from reconciler.core.snapshot import index
+from reconciler.core.world import build_world
 from tests.report.explained import ANN, BEN, KINDS, held, planned
 from tests.support.builders import RULES_FOLDER, default_rules, make_contact, make_member, make_position, make_world
 
@@ -71,6 +74,16 @@ def check_fields(plan: Plan, told: Explanation) -> None:
     for story in told.fields:
         assert story.line.line > 0
         assert story.field in story.line.text
+
+
+def test_why_nobody_makes_a_contact_from_a_row_that_cannot_be_used() -> None:
+    """Ann is active and has an e-mail: what keeps her from being a contact is her row, and not who she is."""
+    unfit = Quarantined("members", ANN.number, ANN.row, (("first_name", "holds control characters"),))
+    source = SourceData("sqlite", (msgspec.structs.replace(ANN, first_name=None), BEN), (), quarantined=(unfit,))
+    told = explain(planned(build_world(source, index(()), default_rules())), Subject(ANN.number))
+    assert told.against == (
+        "no new contact is made: a row of member 1001 is quarantined, and nobody can say what was meant",
+    )
 
 
 GONE = {"archive", "merge"}

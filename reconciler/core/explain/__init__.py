@@ -143,9 +143,7 @@ def _why_none_made(world: World, number: str) -> str:
     if len(people.by_number.get(number, ())) > 1:
         return f"member {number} is in the source {len(people.by_number[number])} times"
     if number not in people.wanted:
-        who = world.rules.contacts.who
-        needed = f", with {' and '.join(who.require)}" if who.require else ""
-        return f"only {' or '.join(who.status)} members{needed}, should be one"
+        return _why_not_wanted(world, number)
     if kept is not None:
         return f"{kept.contact.id} is member {number} by {kept.by}"
     if number in matches.claimed:
@@ -153,6 +151,14 @@ def _why_none_made(world: World, number: str) -> str:
     if number in people.sharing:
         return f"member {number} shares an e-mail with another member"
     return "the rule for it does not act, or another contact holds what it should have"
+
+
+def _why_not_wanted(world: World, number: str) -> str:
+    if number in world.people.unsure:
+        return f"a row of member {number} is quarantined, and nobody can say what was meant"
+    who = world.rules.contacts.who
+    needed = f", with {' and '.join(who.require)}" if who.require else ""
+    return f"only {' or '.join(who.status)} members{needed}, should be one"
 
 
 def _lifted(plan: Plan, deeds: tuple[Deed, ...], limits: Limits, book: RuleBook) -> Iterator[Flip]:
