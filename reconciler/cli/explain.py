@@ -8,12 +8,15 @@ import msgspec
 from reconciler import controller, from_settings
 from reconciler.cli import terminal
 from reconciler.cli.plan import decided
+from reconciler.cli.reading import warn_of
+from reconciler.core import plan as plan_file
 from reconciler.core.compare import left_out_of
 from reconciler.core.explain import explain
 from reconciler.core.explain.explanation import Explanation
 from reconciler.core.explain.from_plan import Subject, subject_of
 from reconciler.core.plan import Plan
-from reconciler.errors import PlanError
+from reconciler.errors import ExitCode, PlanError
+from reconciler.runs.reading import Reading
 from reconciler.runs.store import PlanStore
 from reconciler.settings import Settings, settings_here
 
@@ -26,7 +29,7 @@ FEW = 10
 @click.option("--plan", "ref", metavar="PLAN", help="The plan to explain: its id, the beginning of it, or a file.")
 @click.option("--live", is_flag=True, help="Read both sides now and decide, instead of looking into a stored plan.")
 @click.option("--json", "as_json", is_flag=True, help="The explanation as data.")
-def command(subject: str, ref: str | None, live: bool, as_json: bool) -> None:
+def command(subject: str, ref: str | None, live: bool, as_json: bool) -> int:
     """Show why a plan does with one member or contact what it does, and what would flip it.
 
     The newest stored plan that looked at them is explained unless --plan names another; nothing is read but stored
@@ -36,8 +39,17 @@ def command(subject: str, ref: str | None, live: bool, as_json: bool) -> None:
     if live and ref is not None:
         raise click.UsageError("--live decides anew; it takes no --plan.")
     settings = settings_here()
-    told = _live(settings, subject) if live else _stored(from_settings.open_store(settings), subject, ref)
-    click.echo(as_data(told) if as_json else as_text(told), nl=False)
+    if live:
+        click.echo(_shown(_live(settings, subject), as_json=as_json), nl=False)
+        return ExitCode.DONE
+    store = from_settings.open_store(settings)
+    reading = Reading(store)
+    click.echo(_shown(_stored(store, reading, subject, ref), as_json=as_json), nl=False)
+    return warn_of(reading)
+
+
+def _shown(told: Explanation, *, as_json: bool) -> str:
+    return as_data(told) if as_json else as_text(told)
 
 
 def as_data(told: Explanation) -> str:
@@ -62,8 +74,8 @@ def end_to_end(made: Plan) -> str:
     return "".join(f"{text}\n" for text in shown)
 
 
-def _stored(store: PlanStore, ref: str, plan_ref: str | None) -> Explanation:
-    made = store.get_plan(plan_ref) if plan_ref is not None else _newest(store, ref)
+def _stored(store: PlanStore, reading: Reading, ref: str, plan_ref: str | None) -> Explanation:
+    made = store.get_plan(plan_ref) if plan_ref is not None else _newest(store, reading, ref)
     if made.target != "contacts":
         raise PlanError(
             f"plan {made.id} is for {made.target}, and only plans for contacts are explained",
@@ -80,17 +92,19 @@ def _stored(store: PlanStore, ref: str, plan_ref: str | None) -> Explanation:
     return explain(made, found, run=run)
 
 
-def _newest(store: PlanStore, ref: str) -> Plan:
+def _newest(store: PlanStore, reading: Reading, ref: str) -> Plan:
     """The newest plan that decided about contacts, this one or member among them.
 
     One that takes back another decides nothing. Of those for some members alone, as for each event, one that says
     nothing of the subject was not about it; where there are no others, it is the newest of them.
     """
-    plans = (store.get_plan(plan_id) for plan_id in reversed(store.list_ids()))
-    decided = (plan for plan in plans if plan.target == "contacts" and plan.basis is not None)
-    made = next(decided, None)
+    runs = reading.raw_runs(reversed(store.list_ids()))
+    found = (reading.decoded(f"{plan_id}.json", data, plan_file.decode) for plan_id, data, _ in runs)
+    plans = (plan for plan in found if plan is not None)
+    deciding = (plan for plan in plans if plan.target == "contacts" and plan.basis is not None)
+    made = next(deciding, None)
     if made is not None and left_out_of(made).only and subject_of(made, ref) is None:
-        whole = (plan for plan in decided if not left_out_of(plan).only or subject_of(plan, ref) is not None)
+        whole = (plan for plan in deciding if not left_out_of(plan).only or subject_of(plan, ref) is not None)
         made = next(whole, made)
     if made is None:
         raise PlanError(

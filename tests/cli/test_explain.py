@@ -45,6 +45,17 @@ def test_a_plan_about_others_is_passed_over(place: Place) -> None:
     assert f"plan {night.id} says nothing about {ADA}" in place.run("explain", ADA).err
 
 
+def test_a_plan_that_was_edited_is_named(place: Place) -> None:
+    """The one before it is explained, and the exit code says that this is not the whole story."""
+    night, edited = place.plan(), place.plan("--only", BEN)
+    path = place.folder / "plans" / f"{edited.id}.json"
+    path.write_bytes(path.read_bytes().replace(b"contacts", b"c0ntacts", 1))
+    done = place.run("explain", BEN)
+    assert done.code == ExitCode.ERROR
+    assert f"in plan {night.id}" in done.out
+    assert f"Left out, as changed or cut after they were written: {path.name}" in done.err
+
+
 def test_only_plans_about_others_are_stored(place: Place) -> None:
     """Then the newest of them is named, which says nothing of the subject."""
     place.plan("--only", "100103")
