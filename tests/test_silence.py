@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 SAYING = """
 import logging
 import sys
+from base64 import b64encode
 
 import pytest
 
@@ -52,6 +53,12 @@ def test_loud_label_of_a_service_that_outlives_its_test():
 def test_loud_service_that_still_says_it():
     pass
 
+def test_loud_secret_in_a_header():
+    logging.getLogger("any").error("Basic %s", b64encode(b"reader:canary-token-5e1f").decode())
+
+def test_loud_address_in_a_url():
+    logging.getLogger("any").error("GET /contacts?email=grace.lindqvist%%40new.example.org")
+
 def test_loud_other_process():
     overheard("Traceback: KeyError: 'Ann Lee12345'")
 """
@@ -76,7 +83,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_whoever_says_something_personal_fails(verdicts: dict[str, str]) -> None:
     """An error, a log record, stderr, a metric of any service, another process: each on its own turns its test red."""
     loud = re.findall(r"def (test_loud_\w+)", SAYING)
-    assert len(loud) == 8
+    assert len(loud) == 10
     assert [verdicts[name] for name in loud] == ["FAILED"] * len(loud)
 
 

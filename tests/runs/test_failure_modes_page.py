@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "failure-modes.md").read_text("utf-8")
-KEPT = (("A", 1, 18), ("B", 1, 20), ("C", 1, 12), ("D", 1, 14), ("E", 1, 10), ("F", 5, 13))
+KEPT = (("A", 1, 18), ("B", 1, 20), ("C", 1, 12), ("D", 1, 14), ("E", 1, 10), ("F", 5, 20))
 ROWS = [f"{letter}{number}" for letter, first, last in KEPT for number in range(first, last + 1)]
 LINES = dict(re.findall(r"^\| ([A-F]\d+) \| [^|]+ \| (.+) \|$", PAGE, re.MULTILINE))
 TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
