@@ -92,6 +92,9 @@ class Bucket(Objects):
     def check_open(self) -> None:
         """Only a write would tell."""
 
+    def remove_unfinished(self) -> None:
+        """A put to S3 is there as a whole, or not at all."""
+
     def _make_room(self, name: str) -> None:
         """S3 has no folders."""
 

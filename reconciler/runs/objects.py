@@ -7,8 +7,10 @@ link in a folder, `If-None-Match: *` on S3 (runs/bucket.py).
 from __future__ import annotations
 
 import os
+import re
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +22,11 @@ from reconciler.errors import PlanUnreadable, ReconcilerError
 
 MOST_BYTES = 256 * 1024 * 1024
 """No object may be larger, to be read: ten times the plan that changes each of 20,000 contacts."""
+
+
+_UNFINISHED = re.compile(r".+\.(?:json|html|part)#[0-9]+")
+_LONGEST_PUT = 3600.0
+"""Seconds after which nobody is writing any more."""
 
 
 class Objects(ABC):
@@ -126,6 +133,10 @@ class Objects(ABC):
             obstore.delete(self._store(), name)
 
     @abstractmethod
+    def remove_unfinished(self) -> None:
+        """Remove what writers who died in the middle of a put have left of it."""
+
+    @abstractmethod
     def check(self) -> None:
         """Raises SettingsError where the place overwrites what it was told to put only if absent (failure mode A17)."""
 
@@ -149,9 +160,10 @@ class Objects(ABC):
 class Folder(Objects):
     """A folder of this machine, made on first use and open to its owner alone, because plans hold personal data."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(path)
         self._path = Path(path)
+        self._clock = clock
 
     def path_of(self, name: str) -> str:
         """A path as the person named it."""
@@ -170,6 +182,14 @@ class Folder(Objects):
             if not self._path.is_dir():
                 raise NotADirectoryError("it is not a folder")
         return True
+
+    def remove_unfinished(self) -> None:
+        """A put of obstore's writes a file beside it first, `NAME#1`, and none of those is ever listed."""
+        with self._trouble("write", ""):
+            for path in sorted(self._path.rglob("*#*")) if self._path.is_dir() else ():
+                with suppress(FileNotFoundError):  # its writer has come to the end meanwhile
+                    if _UNFINISHED.fullmatch(path.name) and self._clock() - path.stat().st_mtime > _LONGEST_PUT:
+                        path.unlink()
 
     def check(self) -> None:
         """A hard link never replaces what is there."""

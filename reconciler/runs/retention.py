@@ -128,6 +128,7 @@ def _lines(objects: Objects, link: Link) -> tuple[Line, ...]:
 
 def _remove_parts(objects: Objects, ledger: Ledger) -> None:
     """What writers who died have left, which holds personal data as well; but for what the tail may still need."""
+    objects.remove_unfinished()
     tail = ledger.tail()
     kept = None if tail is None else part_path(tail.record_digest)
     for name in objects.names(FOLDER):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -284,6 +285,19 @@ def test_what_dead_writers_left_goes_too(store: PlanStore) -> None:
     left.write_text("Ann Lee")
     store.erase_member(ANN)
     assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    "name", [f"20260101T023000Z-8f3a1c5e.{end}#1" for end in ("json", "html")] + ["chain/a.part#27"]
+)
+def test_what_a_put_that_was_killed_left_goes_too(store: PlanStore, name: str) -> None:
+    """Bytes stand as `NAME#1` before they are NAME, and are never listed; of a put that may be under way they stay."""
+    left, young = Path(store.location, name), Path(store.location, f"{name}1")
+    for path in (left, young):
+        path.write_text("Ann Lee")
+    os.utime(left, (0, 0))
+    store.erase_member(ANN)
+    assert holding(store, SECRETS) == [str(young.relative_to(store.location))]
 
 
 def test_a_crash_between_record_and_keys_is_mended_by_the_next_call(store: PlanStore) -> None:
