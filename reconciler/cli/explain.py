@@ -44,8 +44,12 @@ def command(subject: str, ref: str | None, live: bool, as_json: bool) -> int:
         return ExitCode.DONE
     store = from_settings.open_store(settings)
     reading = Reading(store)
-    click.echo(_shown(_stored(store, reading, subject, ref), as_json=as_json), nl=False)
-    return warn_of(reading)
+    try:
+        told = _stored(store, reading, subject, ref)
+    finally:
+        code = warn_of(reading)  # also where nothing was found: what was left out may be why
+    click.echo(_shown(told, as_json=as_json), nl=False)
+    return code
 
 
 def _shown(told: Explanation, *, as_json: bool) -> str:

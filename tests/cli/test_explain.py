@@ -54,6 +54,9 @@ def test_a_plan_that_was_edited_is_named(place: Place) -> None:
     assert done.code == ExitCode.ERROR
     assert f"in plan {night.id}" in done.out
     assert f"Left out, as changed or cut after they were written: {path.name}" in done.err
+    nothing = place.run("explain", ADA)
+    assert f"plan {night.id} says nothing about {ADA}" in nothing.err
+    assert path.name in nothing.err
 
 
 def test_only_plans_about_others_are_stored(place: Place) -> None:
