@@ -10,6 +10,7 @@ again, brought back by us or by somebody in Intercom. A finding that stays the s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
@@ -75,7 +76,7 @@ class Timeline:
 
     def may_mention(self, record: bytes) -> bool:
         """Whether a plan or an outcome, as it is stored, can be about the subject: a look at its bytes."""
-        return any(_in_json(one) in record for one in (self.subject, *self._away))
+        return any(form in record for one in (self.subject, *self._away) for form in _in_json(one))
 
     def see(self, plan: Plan | None, run: RunOutcome | None) -> None:
         """Take in a plan and what became of it; either may be missing."""
@@ -203,6 +204,9 @@ def _identity(finding: Finding) -> tuple[str, str | None, str | None, str]:
     return finding.rule, finding.member, finding.contact, finding.says
 
 
-def _in_json(text: str) -> bytes:
-    """As it stands in a record, without the quotes: evidence names a contact within a longer text."""
-    return msgspec.json.encode(text)[1:-1]
+def _in_json(text: str) -> tuple[bytes, bytes]:
+    """As it stands in a record, or in one that values were taken out of (`erasure.as_record`).
+
+    Without the quotes, for evidence names a contact within a longer text.
+    """
+    return msgspec.json.encode(text)[1:-1], json.dumps(text)[1:-1].encode()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.core import erasure
 from reconciler.core import outcome as outcome_file
 from reconciler.core import plan as plan_file
 from reconciler.core.actions import KINDS, Outcome
@@ -220,3 +221,7 @@ def test_a_subject_in_other_letters() -> None:
     odd = 'é"1'
     plan = plan_at(1, make_action(1, member=odd))
     assert Timeline(odd).may_mention(plan_file.encode(plan))
+    whole = erasure.lines_of(plan_file.encode(plan))
+    left, _ = erasure.erase(whole, [b"key"] * erasure.count_items(whole), which=lambda _: True)
+    erased = erasure.Erased(record="x", record_digest="sha256:", lines=left)
+    assert Timeline(odd).may_mention(erasure.as_record(erased))
