@@ -131,7 +131,7 @@ async def _gather_world(
     read_at = now()
     world = build_world(data, index(contacts), rules)
     if unknown := unknown_numbers(world, [*numbers, *(ref for ref in also if ref not in world.snapshot.by_id)]):
-        raise _unknown(unknown, "any contact", next_step=_NAME_ANOTHER if also else _CORRECT)
+        raise _unknown(unknown, "the source's members nor any contact", next_step=_NAME_ANOTHER if also else _CORRECT)
     world = await ask_about_conversations(world, reader, progress)
     return world, Context(
         now=now(),
@@ -148,11 +148,10 @@ _CORRECT = "Correct it after --only or --exclude, or leave it out. Zeros in fron
 _NAME_ANOTHER = "Name a member by the number, or a live contact by its id. Zeros in front count."
 
 
-def _unknown(numbers: Mapping[str, Sequence[str]], nor: str, *, next_step: str) -> UnknownMember:
+def _unknown(numbers: Mapping[str, Sequence[str]], neither: str, *, next_step: str) -> UnknownMember:
     hints = {number: f" (did you mean {' or '.join(near)}?)" if near else "" for number, near in numbers.items()}
     return UnknownMember(
-        f"nobody has member number {', '.join(number + hint for number, hint in hints.items())}: "
-        f"neither the source nor {nor}",
+        f"nobody has member number {', '.join(number + hint for number, hint in hints.items())}: neither {neither}",
         next_step=next_step,
     )
 
@@ -175,7 +174,7 @@ async def plan_positions(
         data, rows = await gather(source, reader, progress)
         read_at = now()
         if unknown := unknown_holders(data, rows, request.scope.only | request.scope.exclude):
-            raise _unknown(unknown, "any row of the table", next_step=_CORRECT)
+            raise _unknown(unknown, "the source nor any row of the table", next_step=_CORRECT)
         context = Context(
             now=now(),
             read_at=read_at,

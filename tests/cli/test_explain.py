@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -106,6 +108,15 @@ def test_what_cannot_be_explained(arguments: list[str], code: ExitCode, says: st
     done = place.run("explain", *arguments)
     assert (done.code, done.out) == (code, "")
     assert says in done.err
+
+
+def test_a_number_that_only_a_position_has(place: Place) -> None:
+    """It is said where nobody has it: the positions of the source do."""
+    with closing(sqlite3.connect(place.folder / "union.db")) as union, union:
+        union.execute("INSERT INTO positions (membernumber, positioncode) VALUES ('999999', 'pres')")
+    done = place.run("explain", "999999", "--live")
+    assert done.code == ExitCode.USAGE
+    assert "nobody has member number 999999: neither the source's members nor any contact" in done.err
 
 
 def test_what_became_of_an_action_stands_beside_it(own_place: Place) -> None:

@@ -92,7 +92,7 @@ def test_narrowed_plan(arguments: list[str], members: list[str], place: Place) -
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--only", "999999"], "nobody has member number 999999: neither the source nor any contact"),
+        (["--only", "999999"], "nobody has member number 999999: neither the source's members nor any contact"),
         (["--only", "100102", "--only", "0100117"], "0100117 (did you mean 100117?)"),
         (["--exclude", "100012"], "100012 (did you mean "),
         (["--only", "x", "--exclude", "100102 "], "100102  (did you mean 100102?), x"),
