@@ -97,6 +97,7 @@ def test_both_messages(mariadb_url: str, tmp_path: Path) -> None:
     assert live["r1"]["name"] == "Renee Roy"
     store = PlanStore(settings.plans)
     assert [store.get_outcome(one).summary.done for one in store.list_ids()] == [1, 1]
+    assert not list(Path(settings.plans).glob("*.html")), "an event's plan is applied before anybody could read a page"
 
 
 def test_the_whole_tag_flow(mariadb_url: str, tmp_path: Path) -> None:
