@@ -105,10 +105,9 @@ def verdicts(outcomes: tuple[Outcome, ...]) -> list[str]:
     return [one.outcome for one in outcomes]
 
 
-def stop_after(actions: int) -> Stop:
-    """Nothing more is begun after so many actions."""
-    asked = iter(range(1_000))
-    return lambda: None if next(asked) < actions else "paused"
+def once_archived(simulator: Simulator, contact: str) -> Stop:
+    """Nothing more is begun once a contact is archived."""
+    return lambda: "paused" if contacts(simulator)[contact][0] == "archived" else None
 
 
 def no_archive(call: Call, _phase: str) -> Fault | None:
@@ -121,7 +120,7 @@ def test_stopped_before_the_survivor_took_them() -> None:
     simulator = workspace(SURVIVOR, DUPLICATE)
     before = contacts(simulator)
     plan = plan_of(simulator, ARCHIVE, TAKE_OVER)
-    outcomes = applied(simulator, plan, stop=stop_after(1))
+    outcomes = applied(simulator, plan, stop=once_archived(simulator, "c2"))
     assert verdicts(outcomes) == ["done", "held"]
     assert verdicts(applied(simulator, taken_back(plan, outcomes))) == ["done"]
     assert contacts(simulator) == before

@@ -127,7 +127,23 @@ async def _read_first(client: IntercomClient, account: Account) -> WireContact |
         if action.do == "merge" and error.into == action.into:
             return account.close("done", f"It was merged into {error.into} already; nothing was sent.")
         return account.close("stale", f"Contact {action.contact} was merged into {error.into}.", error=error)
-    return found if found is None else _unless_stale(account, found)
+    seen = found if found is None else _unless_stale(account, found)
+    if action.into is not None and not isinstance(seen, Outcome):
+        return await _unless_alone(client, account, action.into) or seen
+    return seen
+
+
+async def _unless_alone(client: IntercomClient, account: Account, into: str) -> Outcome | None:
+    """None where the user that a lead is to be merged into is there. A lead gives up its identifiers before the merge,
+    and would have nobody to give them to.
+    """
+    try:
+        survivor = await client.get(into)
+    except (NotFound, Merged) as error:
+        return account.close("stale", f"Contact {into}, which it was to be merged into, is gone.", error=error)
+    if survivor.role != "user":
+        return account.close("stale", f"Contact {into}, which it was to be merged into, is no user.")
+    return None
 
 
 async def _find(client: IntercomClient, action: Action) -> WireContact | None:
