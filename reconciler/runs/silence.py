@@ -47,8 +47,8 @@ NOTHING_HEARD = Heard()
 def heard(database: StateDatabase) -> Heard:
     """What is known. An event that a waiting one stands for has come in like any other. Raises StateError.
 
-    Reads two tables of the durable engine as they are documented
-    (https://docs.dbos.dev/explanations/system-tables), whose times are unix milliseconds, and starts nothing.
+    Reads two tables of the durable engine, whose times are unix milliseconds, and starts nothing: `workflow_status` as
+    it is documented (https://docs.dbos.dev/explanations/system-tables), `queues` as a test with the service holds it.
     """
     schema = None if database.url.get_backend_name() == "sqlite" else "dbos"
     events = _table("workflow_status", schema)
