@@ -24,7 +24,7 @@ from reconciler.core.actions import Outcome
 from reconciler.core.model import Progress, SourceData, silent
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Rules
-from reconciler.from_settings import owned_attributes
+from reconciler.from_settings import may_hide_conversations, owned_attributes
 from reconciler.runs.store import PlanStore
 from reconciler.simulator import LoggedCall, Options, Simulator, build_app
 from reconciler.targets.intercom import IntercomTarget
@@ -101,6 +101,7 @@ class Desk:
             clock=self.clock,
             sleep=self.clock.sleep,
             random=random.Random(0).random,
+            hiding_for=may_hide_conversations(union.rules),
         )
         self.folder = folder
 
