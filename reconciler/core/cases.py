@@ -28,7 +28,8 @@ from reconciler.core.case_shape import (
     check_case,
     seconds,
 )
-from reconciler.core.desired import ContactBuilder, phone_region
+from reconciler.core.contact_builder import ContactBuilder
+from reconciler.core.desired import phone_region
 from reconciler.core.guards import BLANK_FIELDS
 from reconciler.core.model import (
     ATTRIBUTE_PREFIX,

@@ -39,7 +39,7 @@ def pattern_of(text: str) -> str:
 
 
 def phone_pattern(e164: str) -> str:
-    """A pattern that a phone fits however its digits are set apart. Not one in letters (`800-FLOWERS`)."""
+    """A pattern that a phone fits however its digits are set apart."""
     digits = [char for char in e164 if char.isascii() and char.isdigit()]
     return "%".join(("", *digits[-LAST_DIGITS:], ""))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.desired import ContactBuilder
+from reconciler.core.contact_builder import ContactBuilder
 from reconciler.core.diff import Change, as_text, changes, is_uuid, same
 from reconciler.core.model import Contact, DesiredContact, Member, Scalar
 from reconciler.core.phones import parse_phone

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from reconciler.core.actions import Action
-from reconciler.core.desired import MEMBER_ATTRIBUTE, phone_region
+from reconciler.core.contact_builder import MEMBER_ATTRIBUTE
+from reconciler.core.desired import phone_region
 from reconciler.core.diff import same
 from reconciler.core.explain.explanation import Column, FieldEnd, FieldStory, Row, Step
 from reconciler.core.model import Contact, Member, Position, Scalar

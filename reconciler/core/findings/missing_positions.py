@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.core.desired import member_type
+from reconciler.core.contact_builder import member_type
 from reconciler.core.diff import MISSING_POSITIONS
 from reconciler.core.world import Case, Ruling, World, change_ruling, ruling
 
