@@ -26,7 +26,7 @@ from reconciler.core.model import Progress, Target
 from reconciler.core.outcome import Counts, RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.errors import ExitCode, Halted, Paused, ReconcilerError, StateError
-from reconciler.report.outcome import outcome_text
+from reconciler.report.outcome import daily_summary, outcome_text
 from reconciler.runs.caution import Caution
 from reconciler.runs.notify import Night, night_of, tell, with_earlier
 from reconciler.runs.silence import heard, silence
@@ -122,6 +122,8 @@ def _make_and_ask(run: _Run, asked: Asked, *, auto_approve: bool) -> Plan | int:
     made = make(run.settings, asked)
     click.echo(render(made, "text"), nl=False, err=run.as_json)
     run.night = Night(exit_code=ExitCode.DONE, plan=made.id, counts=Counts(held=made.summary.held))
+    if made.applyable and not made.actions:  # who greps the log finds a quiet night, too
+        click.echo(f"\n{daily_summary((), asked.target)}", nl=False, err=run.as_json)
     if not made.applyable or not made.actions:
         return plan_exit_code(made, detailed=False)
     if not auto_approve and not terminal.confirm("Apply this plan? Only `yes` is accepted"):

@@ -19,6 +19,9 @@ from reconciler.runs.store import PlanStore
 from reconciler.simulator import Call, Fault, Options, RunningSimulator, Simulator, Workspace
 from tests.cli.support import Place, seeded
 
+QUIET = "Intercom Daily Sync Summary\n✅ Created: 0\n🔄 Updated: 0\n🗄️ Archived: 0\n❌ Failed: 0\n"
+"""Of a night on which there was nothing to do."""
+
 BLOCK = "Intercom Daily Sync Summary\n✅ Created: 1\n🔄 Updated: 6\n🗄️ Archived: 1\n❌ Failed: 0\n"
 """What the demo's union asks for, under the rules as shipped."""
 
@@ -91,7 +94,7 @@ def test_auto_approve_plans_and_applies(own_place: Place) -> None:
     assert done.out.endswith(BLOCK)
     again = own_place.run("apply", "--auto-approve")
     assert again.code == ExitCode.DONE
-    assert again.out.endswith("No changes.\n")
+    assert again.out.endswith(f"No changes.\n\n{QUIET}")
 
 
 def test_auto_approve_takes_the_options_of_plan(own_place: Place) -> None:

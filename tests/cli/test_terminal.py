@@ -93,5 +93,5 @@ def test_nothing_is_asked_where_there_is_nothing_to_do(place: Place) -> None:
     """A question whose answer changes nothing wears out the ones that matter."""
     done = in_terminal(place, "apply", "--only", "100101")
     assert done.code == ExitCode.DONE
-    assert done.out.endswith("No changes.\x1b[0m\n") or done.out.endswith("No changes.\n")
+    assert "No changes." in done.out
     assert "yes" not in done.err

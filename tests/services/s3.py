@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import httpx
@@ -57,6 +57,7 @@ def s3_server() -> Iterator[S3]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto = DomainDispatcherApplication(create_backend_app)
     server = S3()
+    one_at_a_time = Lock()  # S3 puts where nothing is as one step; moto looks, then puts, and two may both find nothing
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         server.calls.append(environ["REQUEST_METHOD"])
@@ -69,7 +70,8 @@ def s3_server() -> Iterator[S3]:
             return []
         if server.forgets_conditions:
             environ.pop("HTTP_IF_NONE_MATCH", None)
-        answer: Iterable[bytes] = moto(environ, start_response)
+        with one_at_a_time:
+            answer: Iterable[bytes] = moto(environ, start_response)
         if server.loses_answer_to and environ["REQUEST_METHOD"] == "PUT":
             server.loses_answer_to -= 1
             if not server.loses_answer_to:
