@@ -32,11 +32,12 @@ from reconciler.core.undo import undo_plan
 from reconciler.core.unknown import unknown_holders, unknown_numbers
 from reconciler.core.world import World, build_world
 from reconciler.errors import Paused, PlanRefused, UnknownMember
-from reconciler.runs.apply import Stop, apply_plan, check_runnable
+from reconciler.runs.apply import Stop, apply_plan
 from reconciler.runs.caution import Caution
 from reconciler.runs.claims import NIGHT, Claims
 from reconciler.runs.lock import Lease
 from reconciler.runs.pause import PauseSwitch
+from reconciler.runs.runnable import check_runnable
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
 from reconciler.sources import Source

@@ -7,7 +7,7 @@ import msgspec
 
 from reconciler import controller, from_settings
 from reconciler.cli import terminal
-from reconciler.cli.plan import decided
+from reconciler.cli.deciding import decided
 from reconciler.cli.reading import warn_of
 from reconciler.core import plan as plan_file
 from reconciler.core.compare import left_out_of

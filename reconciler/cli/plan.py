@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import click
 
 from reconciler import controller, from_settings
 from reconciler.cli import beside, terminal
+from reconciler.cli.deciding import decided
 from reconciler.cli.options import FORMATS, Asked, planning_options
 from reconciler.cli.show import render
-from reconciler.core.model import Progress, Target
+from reconciler.core.model import Target
 from reconciler.core.plan import Plan, encode
 from reconciler.core.rules import Rules
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.runs.store import PlanStore
 from reconciler.settings import Need, Settings, settings_here
-
-_Reader_co = TypeVar("_Reader_co", covariant=True)
 
 DESIRED: Mapping[Target, Need] = {"contacts": "source", "positions": "positions-source"}
 ACTUAL: Mapping[Target, Need] = {"contacts": "intercom", "positions": "supabase"}
@@ -94,29 +90,6 @@ def _make_positions(settings: Settings, asked: Asked, rules: Rules, store: PlanS
             progress=progress,
         ),
     )
-
-
-class _Readable(Protocol[_Reader_co]):
-    """A target, for somebody who only reads."""
-
-    @property
-    def reader(self) -> _Reader_co:
-        """Cannot write."""
-        ...
-
-
-def decided(
-    open_target: Callable[[], AbstractAsyncContextManager[_Readable[_Reader_co]]],
-    decide: Callable[[_Reader_co, Progress], Awaitable[Plan]],
-) -> Plan:
-    """What is decided over an opened target, with progress on stderr."""
-
-    async def run() -> Plan:
-        async with open_target() as target:
-            with terminal.showing_progress() as progress:
-                return await decide(target.reader, progress)
-
-    return asyncio.run(run())
 
 
 def exit_code(made: Plan, *, detailed: bool) -> int:

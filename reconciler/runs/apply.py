@@ -12,21 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from graphlib import CycleError, TopologicalSorter
-from pathlib import PurePath
-from traceback import extract_tb
+from graphlib import TopologicalSorter
 from typing import TypeAlias, assert_never
 
 import msgspec
 
-from reconciler.core.actions import Action, Outcome, Verdict
+from reconciler.core.actions import Action, Outcome
 from reconciler.core.model import PLACES, Progress
 from reconciler.core.plan import Plan
 from reconciler.errors import (
-    PlanRefused,
-    PlanUnreadable,
     ReconcilerError,
-    Refused,
     ScopeMissing,
     Unauthorized,
 )
@@ -34,6 +29,9 @@ from reconciler.runs.caution import ERRORS, NO_CAUTION, Caution
 from reconciler.runs.claimed import Batch as Claimed
 from reconciler.runs.claimed import claimed
 from reconciler.runs.claims import Claims
+from reconciler.runs.order import waits_of
+from reconciler.runs.runnable import check_runnable, check_workspace, time_of
+from reconciler.runs.verdicts import as_resumed, can_be_found, ended, place_of, refused
 from reconciler.targets import BulkWriter, Haltable, Writer
 
 Stop: TypeAlias = Callable[[], str | None]
@@ -97,102 +95,6 @@ def needs_reread(action: Action, *, age: timedelta) -> bool:
             assert_never(action.do)
 
 
-# Before the first write
-
-
-def check_runnable(plan: Plan, *, at: datetime) -> None:
-    """Raises PlanRefused where the plan is not applyable, or has expired at this time."""
-    if not plan.applyable:
-        raise PlanRefused(
-            f"plan {plan.id} is not applyable: " + "; ".join(plan.refused_because),
-            next_step="Mend what the plan names, then make a new one with `reconcile plan`.",
-        )
-    if at >= _time(plan.expires_at, plan=plan):
-        raise PlanRefused(
-            f"plan {plan.id} expired at {plan.expires_at}",
-            next_step="Make a new plan with `reconcile plan`.",
-        )
-
-
-async def check_workspace(plan: Plan, writer: Writer) -> None:
-    """Raises PlanRefused where the writer opens another workspace than the plan's."""
-    workspace = await writer.workspace()
-    if workspace.id == plan.workspace:
-        return
-    if plan.target == "positions":
-        raise PlanRefused(
-            f"plan {plan.id} was made for the project {plan.workspace}, but SUPABASE_URL names {workspace.id}",
-            next_step="Apply it with the settings of its own project, or make a new one with `reconcile plan "
-            "--target positions`.",
-        )
-    raise PlanRefused(
-        f"plan {plan.id} was made for workspace {plan.workspace}, but the token opens {workspace.id}",
-        next_step="Apply it with the token of its own workspace, or make a new plan with `reconcile plan`.",
-    )
-
-
-def _time(text: str, *, plan: Plan) -> datetime:
-    next_step = "Make a new plan with `reconcile plan`."
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise PlanUnreadable(f"plan {plan.id} holds a time that is none: {text!r}", next_step=next_step) from error
-    if time.tzinfo is None:
-        raise PlanUnreadable(f"plan {plan.id} holds a time without its zone: {text!r}", next_step=next_step)
-    return time
-
-
-# What waits for what
-
-
-def _waits(actions: tuple[Action, ...]) -> dict[str, tuple[str, ...]]:
-    """For each action, in the order in which they may run, the ids of those that must have ended before it."""
-    by_id = {action.id: action for action in actions}
-    _check_ids(actions, known=by_id)
-    waits: dict[str, tuple[str, ...]] = {}
-    last_of: dict[str, str] = {}
-    for action in (by_id[action_id] for action_id in _order(actions, by_id)):
-        lane = action.member or action.contact or action.id
-        before = last_of.get(lane)
-        waits[action.id] = action.after if before is None else (*action.after, before)
-        last_of[lane] = action.id
-    return waits
-
-
-def _check_ids(actions: tuple[Action, ...], *, known: dict[str, Action]) -> None:
-    if len(known) != len(actions):
-        raise _unsound("two of its actions have the same id")
-    for action in actions:
-        stranger = next((before for before in action.after if before not in known), None)
-        if stranger is not None:
-            raise _unsound(f"action {action.id} waits for {stranger}, which is not in the plan")
-    try:
-        TopologicalSorter({action.id: action.after for action in actions}).prepare()
-    except CycleError as error:
-        raise _unsound("these actions wait for each other: " + ", ".join(error.args[1])) from error
-
-
-def _unsound(what: str) -> PlanUnreadable:
-    return PlanUnreadable(f"the plan cannot be carried out: {what}", next_step="Make a new plan with `reconcile plan`.")
-
-
-def _order(actions: tuple[Action, ...], by_id: dict[str, Action]) -> Iterable[str]:
-    """Plan order, but each action after those in its `after`, wherever the plan lists them."""
-    order: dict[str, None] = {}
-    for action in actions:
-        stack = [action.id]
-        while stack:
-            missing = [before for before in by_id[stack[-1]].after if before not in order]
-            if missing:
-                stack.extend(reversed(missing))
-            else:
-                order.setdefault(stack.pop())
-    return order
-
-
-# The run
-
-
 class Group(msgspec.Struct, frozen=True):
     """Actions that are carried out before the next begin."""
 
@@ -227,11 +129,11 @@ class Run:
         self._stop = stop
         self._caution = caution
         self._claims = claims if plan.target == "contacts" else None  # the service writes to nothing else
-        self._made_at = _time(plan.created_at, plan=plan)
-        self._read_at = _time(plan.inputs.actual.read_at or plan.created_at, plan=plan)
+        self._made_at = time_of(plan.created_at, plan=plan)
+        self._read_at = time_of(plan.inputs.actual.read_at or plan.created_at, plan=plan)
         self._held = plan.held(caution.unapproved)
         self._actions = {action.id: action for action in plan.actions}
-        self._waits = _waits(plan.actions)
+        self._waits = waits_of(plan.actions)
         self._unknown_in_a_row = 0
         self._from_outside = False
 
@@ -312,7 +214,7 @@ class Run:
         except (Unauthorized, ScopeMissing) as error:
             self.halt(f"stopped, because the token may not write: {error.what}")
             for action in actions:
-                self.note(_refused(action, error))
+                self.note(refused(action, error))
 
     def halt(self, reason: str) -> None:
         """Begin no further write. The first reason stays."""
@@ -347,7 +249,7 @@ class Run:
         try:
             reason = self._stop()
         except Exception as error:  # noqa: BLE001 - a switch that cannot be read means stop, whatever broke it
-            said = error.what if isinstance(error, ReconcilerError) else _place(error)
+            said = error.what if isinstance(error, ReconcilerError) else place_of(error)
             reason = f"stopped, because it cannot be known whether writing is paused: {said}"
         if reason is not None:
             self._from_outside = self.stopped is None
@@ -430,33 +332,16 @@ class _Batch:
             outcome = await self._writer.execute(action, reread=reread)
         except (Unauthorized, ScopeMissing) as error:
             self._run.halt(f"stopped, because the {self._run.key} may not write: {error.what}")
-            return _refused(action, error)
+            return refused(action, error)
         except ReconcilerError as error:
             outcome = ended(action, "unknown", says=error.what)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not lose the record of the other writes
-            where = _place(error)
+            where = place_of(error)
             self._run.halt(f"stopped, because the program itself failed at {where} in action {action.id}")
             return ended(action, "unknown", says=f"the program itself failed at {where}: look at the contact")
-        outcome = _as_resumed(action, outcome) if self._resumed else outcome
+        outcome = as_resumed(action, outcome) if self._resumed else outcome
         self._run.count_unknown(outcome)
         return outcome
-
-
-def can_be_found(action: Action) -> bool:
-    """Whether somebody who comes later can see if it was done: by id, by external id, or by the key of a row."""
-    return action.do != "create" or action.row is not None or bool(action.set.get("external_id"))
-
-
-def _as_resumed(action: Action, outcome: Outcome) -> Outcome:
-    """An archived contact reads as if it were not there (404); whoever meant to archive it knows better.
-
-    A row that is found as wanted is taken for our own doing, as it is on record that we meant to: an undo knows of it.
-    """
-    if action.row is not None and outcome.outcome == "done" and not outcome.sent:
-        return msgspec.structs.replace(outcome, says="Found done by read-back.", sent=action.set or action.expect)
-    if action.do == "archive" and outcome.outcome == "stale" and outcome.code == "not_found":
-        return msgspec.structs.replace(outcome, outcome="done", says="Found archived by read-back.", code=None)
-    return outcome
 
 
 async def _to_the_end(run: Run, writer: Writer) -> None:
@@ -471,36 +356,3 @@ async def _to_the_end(run: Run, writer: Writer) -> None:
             if current is not None:
                 current.uncancel()
     await task
-
-
-def ended(action: Action, verdict: Verdict, *, says: str) -> Outcome:
-    """The outcome of an action that nothing was sent for, or whose sending nobody saw the end of."""
-    return Outcome(
-        action=action.id,
-        do=action.do,
-        outcome=verdict,
-        contact=action.contact,
-        member=action.member,
-        says=says,
-        row=action.row,
-    )
-
-
-def _refused(action: Action, error: Refused) -> Outcome:
-    return Outcome(
-        action=action.id,
-        do=action.do,
-        outcome="failed",
-        contact=action.contact,
-        member=action.member,
-        says=error.what,
-        code=error.code,
-        request_id=error.request_id,
-        row=action.row,
-    )
-
-
-def _place(error: Exception) -> str:
-    """Type, file and line of an error: never its text, which may hold personal data."""
-    frame = extract_tb(error.__traceback__)[-1]
-    return f"{PurePath(frame.filename).name}:{frame.lineno} ({type(error).__name__})"

@@ -27,11 +27,13 @@ from reconciler.core.actions import Outcome
 from reconciler.core.model import Progress
 from reconciler.core.plan import Plan
 from reconciler.errors import Halted, PlanRefused, ReconcilerError, StateError
-from reconciler.runs.apply import Group, Run, Stop, check_runnable, check_workspace, ended
+from reconciler.runs.apply import Group, Run, Stop
 from reconciler.runs.caution import NO_CAUTION, Caution
 from reconciler.runs.claims import Claims
+from reconciler.runs.runnable import check_runnable, check_workspace
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
+from reconciler.runs.verdicts import ended
 from reconciler.targets import Haltable, Writer
 
 WORKFLOW = "reconciler.apply"
