@@ -1,4 +1,4 @@
-"""What each owned field of a contact is made from: the `fields` of contacts.yaml, compiled, and called for each member."""
+"""What each owned field of a contact is made from: `fields` of contacts.yaml, compiled, then called for each member."""
 
 from __future__ import annotations
 
