@@ -23,6 +23,7 @@ from reconciler.errors import (
     Unreachable,
 )
 from reconciler.targets.intercom import IntercomClient, Patience, caller
+from tests.support.silence import personal_in
 from tests.targets.support import (
     BASE_URL,
     CANARIES,
@@ -267,7 +268,11 @@ def test_a_redirect_is_not_followed() -> None:
 HOSTILE = ["../admins", "a/b", "a?b=c", "a#b", "%2e%2e", "..%2f..", "a\\b", "é", " ", "a;b", "@", "a\nb", "...", "%00"]
 
 
-@given(st.one_of(st.sampled_from(HOSTILE), st.text(min_size=1, max_size=30)))
+IDS = st.text(min_size=1, max_size=30).filter(lambda text: not any(personal_in(text)))
+"""Ids may stand in errors. Hypothesis draws texts of our own modules too, e-mails among them, which are no ids."""
+
+
+@given(st.one_of(st.sampled_from(HOSTILE), IDS))
 def test_any_id_is_exactly_one_segment_of_the_path(identifier: str) -> None:
     """An id from data must not reach another resource; where it cannot be a segment, nothing is sent."""
     for call, before, after in (
