@@ -71,16 +71,17 @@ def with_undo_known(actions: tuple[Action, ...], snapshot: Snapshot) -> tuple[Ac
 def _one_round_of_undo(actions: tuple[Action, ...], snapshot: Snapshot) -> tuple[Action, ...]:
     givers = {action.contact: action for action in actions if action.undo == "exact"}
     takers = {
-        (field, _key(field, value)): action
+        (field, _key(field, as_text(value) or "")): action
         for action in actions
         for field, value in _taken(action, snapshot.by_id.get(action.contact or ""))
     }
 
     def comes_back(contact: Contact, field: str) -> bool:
         value = str(contact.get(field) or "")
-        if not value.strip():
+        text = as_text(value)
+        if text is None:
             return True
-        taker = takers.get((field, _key(field, value)))
+        taker = takers.get((field, _key(field, text)))  # an undo compares as `same` does, Intercom to the letter
         if taker is not None and taker.undo != "exact":
             return False
         own = None if taker is None else taker.contact

@@ -166,6 +166,13 @@ TOLD_APART_BY_AN_E_MAIL = Union(
 )
 """c2 keeps the e-mail, so c1 went without it: but the phone that it got all the same then spoke for another member."""
 
+TAKEN_BUT_FOR_A_BLANK = Union(
+    members=(ANN,),
+    contacts=(line("c0", ANN, role="lead", external_id=None), line("c1", ANN, external_id=" 1001 ", email=None)),
+    rules=rules(archive_duplicates={"keep": ("smallest_id",)}),
+)
+"""c1 gave up its number for c0, which keeps it as a user; an undo gave it back to nobody, and the plan said exact."""
+
 FOUND = {
     "shared phone": SHARED_PHONE,
     "phone of a namesake": PHONE_OF_A_NAMESAKE,
@@ -180,6 +187,7 @@ FOUND = {
     "promoted over a user": PROMOTED_OVER_A_USER,
     "met from one side": MET_FROM_ONE_SIDE,
     "told apart by an e-mail": TOLD_APART_BY_AN_E_MAIL,
+    "taken but for a blank": TAKEN_BUT_FOR_A_BLANK,
     "two by a blank": TWO_BY_A_BLANK,
     "e-mail of a stranger": E_MAIL_OF_A_STRANGER,
 }
