@@ -189,7 +189,7 @@ async def plan_positions(
         )
         # Step 2: decide.
         made = positions.make_plan(data, rows, rules, request.scope, context, place=project.name)
-    store.put_plan(made)
+        store.put_plan(made)
     return made
 
 

@@ -47,6 +47,12 @@ def as_text(value: Scalar) -> str | None:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def as_compared(field: str, value: Scalar) -> str | None:
+    """A value in the form in which `same` compares it; blank is None."""
+    text = as_text(value)
+    return fold_email(text) if text is not None and field == "email" else text
+
+
 def same(field: str, found: Scalar, wanted: Scalar) -> bool:
     """Whether a field holds what is wanted.
 
@@ -55,12 +61,7 @@ def same(field: str, found: Scalar, wanted: Scalar) -> bool:
     """
     if found == wanted and isinstance(found, bool) is isinstance(wanted, bool):
         return True
-    found_text, wanted_text = as_text(found), as_text(wanted)
-    if found_text is None or wanted_text is None:
-        return found_text is wanted_text
-    if field == "email":
-        return fold_email(found_text) == fold_email(wanted_text)
-    return found_text == wanted_text
+    return as_compared(field, found) == as_compared(field, wanted)
 
 
 def changes(contact: Contact, desired: DesiredContact, *, region: str, forms_phone: bool = True) -> tuple[Change, ...]:

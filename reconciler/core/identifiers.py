@@ -17,7 +17,7 @@ from itertools import pairwise
 import msgspec
 
 from reconciler.core.actions import Action
-from reconciler.core.diff import as_text, same
+from reconciler.core.diff import as_compared, as_text, same
 from reconciler.core.drafts import IDENTIFIERS, Draft
 from reconciler.core.model import Contact, Evidence, Scalar
 from reconciler.core.snapshot import Snapshot
@@ -71,21 +71,21 @@ def with_undo_known(actions: tuple[Action, ...], snapshot: Snapshot) -> tuple[Ac
 def _one_round_of_undo(actions: tuple[Action, ...], snapshot: Snapshot) -> tuple[Action, ...]:
     givers = {action.contact: action for action in actions if action.undo == "exact"}
     takers = {
-        (field, _key(field, as_text(value) or "")): action
+        (field, as_compared(field, value)): action
         for action in actions
         for field, value in _taken(action, snapshot.by_id.get(action.contact or ""))
     }
 
     def comes_back(contact: Contact, field: str) -> bool:
-        value = str(contact.get(field) or "")
-        text = as_text(value)
-        if text is None:
+        value = contact.get(field)
+        compared = as_compared(field, value)
+        if compared is None:
             return True
-        taker = takers.get((field, _key(field, text)))  # an undo compares as `same` does, Intercom to the letter
+        taker = takers.get((field, compared))  # an undo compares as `same` does, Intercom to the letter
         if taker is not None and taker.undo != "exact":
             return False
         own = None if taker is None else taker.contact
-        return all(one.id in {contact.id, own} for one in _holders(field, value, snapshot))
+        return all(one.id in {contact.id, own} for one in _holders(field, str(value), snapshot))
 
     def whole(action: Action) -> bool:
         contact = snapshot.by_id.get(action.contact or "")

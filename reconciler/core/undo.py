@@ -17,7 +17,7 @@ import msgspec
 from reconciler.core import row_actions
 from reconciler.core.actions import CANNOT_BE_BLANKED, Action, Because, Do, Outcome, undo_class, with_id
 from reconciler.core.assembly import finished, summary_of, timestamp
-from reconciler.core.diff import as_text, same
+from reconciler.core.diff import as_compared, same
 from reconciler.core.drafts import IDENTIFIERS, released
 from reconciler.core.guards import Accepted
 from reconciler.core.history import NO_HISTORY, History
@@ -26,7 +26,6 @@ from reconciler.core.model import Evidence, Finding, Scalar, Severity
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Limits
-from reconciler.core.text import fold_email
 from reconciler.core.world import make_finding
 
 RULE = "undo"
@@ -99,15 +98,9 @@ def _by_identifier(actions: Iterable[Action]) -> Mapping[tuple[str, str], Sequen
     found: dict[tuple[str, str], list[Action]] = {}
     for action in actions:
         for field in IDENTIFIERS:
-            if (value := _as_compared(field, action.set.get(field))) is not None:
+            if (value := as_compared(field, action.set.get(field))) is not None:
                 found.setdefault((field, value), []).append(action)
     return found
-
-
-def _as_compared(field: str, value: Scalar) -> str | None:
-    """An identifier as `diff.same` compares it."""
-    text = as_text(value)
-    return fold_email(text) if text is not None and field == "email" else text
 
 
 def _kept_by_others(
@@ -122,7 +115,7 @@ def _kept_by_others(
     return frozenset(
         field
         for field in IDENTIFIERS
-        if field in action.set and (value := _as_compared(field, action.expect.get(field))) is not None
+        if field in action.set and (value := as_compared(field, action.expect.get(field))) is not None
         for other in givers.get((field, value), ())
         if other is not action and _may_have_given(field, other, outcomes[other.id])
         if other.id not in undone or field not in undone[other.id].set
@@ -161,7 +154,7 @@ def _wanted_back(action: Action, givers: Mapping[tuple[str, str], Sequence[Actio
     return tuple(
         field
         for field in IDENTIFIERS
-        if (value := _as_compared(field, action.expect.get(field))) is not None
+        if (value := as_compared(field, action.expect.get(field))) is not None
         if any(other is not action for other in givers.get((field, value), ()))
     )
 

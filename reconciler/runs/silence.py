@@ -29,7 +29,7 @@ NEXT_STEP = (
 )
 
 EVENT, QUEUE = "reconciler.event", "reconciler.events"
-"""The workflow and the queue of the web service's events, as web/queue.py names them."""
+"""The workflow and the queue of the web service's events (web/queue.py)."""
 
 
 class Heard(msgspec.Struct, frozen=True):

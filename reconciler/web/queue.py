@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from reconciler.errors import StateError
+from reconciler.runs import silence
 from reconciler.runs.state import ABSORBED, LEASES, StateDatabase
 
 APPLICATION = "reconciler-web"
@@ -37,8 +38,7 @@ unfinished work on its way in never sees an event, and the service never sees a 
 SHAPE = "web-1"
 """What is stored of an event, and what it means. Events of another shape wait for a service that knows it."""
 
-QUEUE = "reconciler.events"
-WORKFLOW = "reconciler.event"
+WORKFLOW, QUEUE = silence.EVENT, silence.QUEUE
 PREFIX = "event-"
 """An event's workflow is called so, and then by the notification's id: the same one twice is one workflow."""
 

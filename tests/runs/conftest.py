@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import TypeAlias
 
 import psycopg
@@ -47,6 +48,16 @@ def new_state(postgres: Postgres) -> NewState:
         return postgres.url(name)
 
     return new
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, new_state: NewState) -> Iterator[StateDatabase]:
+    """A state database with the engine's tables, and nothing in them."""
+    one = StateDatabase(new_state() if request.param == "postgresql" else f"sqlite:///{tmp_path / 'state.sqlite'}")
+    if request.param == "sqlite":
+        _make_tables_of_the_engine(one)
+    yield one
+    one.close()
 
 
 def _make_tables_of_the_engine(database: StateDatabase) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from sqlalchemy import insert, text
 from reconciler.runs.silence import EVENT, QUEUE, SILENT_AFTER, Heard, heard, silence
 from reconciler.runs.state import ABSORBED, StateDatabase
 from reconciler.web import queue
-from tests.runs.conftest import NewState, _make_tables_of_the_engine
 
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -58,16 +56,6 @@ def test_a_week_of_nights() -> None:
     nights = [datetime(2026, 11, 17, 2, 30, tzinfo=UTC) + number * DAY for number in range(8)]
     assert [silence(known, now=night) is not None for night in nights] == [False, *[True] * 7]
     assert SILENT_AFTER == DAY
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path, new_state: NewState) -> Iterator[StateDatabase]:
-    """A state database with the engine's tables, and nothing in them."""
-    one = StateDatabase(new_state() if request.param == "postgresql" else f"sqlite:///{tmp_path / 'state.sqlite'}")
-    if request.param == "sqlite":
-        _make_tables_of_the_engine(one)
-    yield one
-    one.close()
 
 
 def enqueue(database: StateDatabase, name: str, *, application: str) -> None:

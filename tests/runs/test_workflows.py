@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,19 +16,8 @@ from reconciler.runs.pause import PauseSwitch
 from reconciler.runs.silence import EVENT
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.workflows import given_up, unfinished
-from tests.runs.conftest import NewState, _make_tables_of_the_engine
 
 PLAN = "20261123T023000Z-8f3a1c5e"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path, new_state: NewState) -> Iterator[StateDatabase]:
-    """A state database with the engine's tables, and nothing in them."""
-    one = StateDatabase(new_state() if request.param == "postgresql" else f"sqlite:///{tmp_path / 'state.sqlite'}")
-    if request.param == "sqlite":
-        _make_tables_of_the_engine(one)
-    yield one
-    one.close()
 
 
 def enqueue(database: StateDatabase, name: str, workflow_id: str) -> None:
