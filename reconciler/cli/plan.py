@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from reconciler import controller, from_settings
-from reconciler.cli import beside, terminal
+from reconciler.cli import pages, terminal
 from reconciler.cli.deciding import decided
 from reconciler.cli.options import FORMATS, Asked, planning_options
 from reconciler.cli.show import render
@@ -56,7 +56,7 @@ def make(settings: Settings, asked: Asked) -> Plan:
     rules = from_settings.read_rules(settings.rules, mappings=asked.mappings)
     store = from_settings.open_store(settings)
     made = (_make_positions if asked.target == "positions" else _make_contacts)(settings, asked, rules, store)
-    beside.put_page(made, store)
+    pages.put_page(made, store)
     return made
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from reconciler import controller, from_settings
-from reconciler.cli import beside, terminal
+from reconciler.cli import pages, terminal
 from reconciler.cli.options import FORMATS, accepted_options
 from reconciler.cli.plan import exit_code, write
 from reconciler.cli.show import render
@@ -40,7 +40,7 @@ def command(*, outcome: str, accepted: Accepted, out: Path | None, form: str, as
         accepted=accepted,
         now=terminal.now,
     )
-    beside.put_page(made, store)
+    pages.put_page(made, store)
     if out is not None:
         write(out, encode(made))
     click.echo(render(made, "json" if as_json else form), nl=False)
