@@ -219,6 +219,17 @@ class Place:
             headers={"Authorization": f"Bearer {TOKEN}", "Intercom-Version": "2.16"},
         ).raise_for_status()
 
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """Kill a running command, and wait until all that it had sent has been answered.
+
+        A call of ours that comes after its calls, and takes as long, is answered after them.
+        """
+        process.kill()
+        ended(process)
+        httpx.get(
+            f"{self.base_url}/me", headers={"Authorization": f"Bearer {TOKEN}", "Intercom-Version": "2.16"}
+        ).raise_for_status()
+
     def wait_for_effects(self, count: int, process: subprocess.Popen[str]) -> None:
         """Until a running command has changed the workspace so many times."""
         until = time.monotonic() + SECONDS

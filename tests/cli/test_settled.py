@@ -33,8 +33,7 @@ def interrupted(place: Place, *options: str) -> str:
     made = place.plan()
     process = place.start("apply", made.id, "--max-parallel", "4", *options)
     place.wait_for_effects(8, process)
-    process.kill()
-    ended(process)
+    place.kill(process)
     return made.id
 
 

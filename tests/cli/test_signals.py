@@ -72,8 +72,7 @@ def test_killed_apply_is_brought_to_its_end(slow_place: Place) -> None:
     made = slow_place.plan()
     process = slow_place.start("apply", made.id, "--max-parallel", "4")
     slow_place.wait_for_effects(8, process)
-    process.kill()
-    ended(process)
+    slow_place.kill(process)
     done = slow_place.run("apply", made.id)
     assert done.code == ExitCode.DONE, str(done)
     assert "had been interrupted; it was brought to its end" in done.err
