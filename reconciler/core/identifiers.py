@@ -26,35 +26,25 @@ from reconciler.core.world import Ruling, World, may_merge, ruling
 
 
 def give_up(world: World, drafts: list[Draft]) -> None:
-    """Have archived users give up what belongs to a member who does not have it yet. Changes the drafts.
+    """Have archived users give up what belongs to a member. Changes the drafts.
 
-    An archived user keeps its identifiers from everybody for ever. Nothing of this plan may take them: the rule that
-    will may only be switched on tomorrow, or the member be out of scope tonight.
+    An archived user keeps its identifiers from everybody for ever. Nothing of this plan may take them, and another
+    user may even have them already: the rule that will take them may only be switched on tomorrow, the member be out
+    of scope tonight, or another contact be the one to keep by then.
     """
-    archived = {draft.contact.id for draft in drafts if draft.do == "archive" and draft.contact is not None}
     for draft in drafts:
-        if draft.contact is None or draft.contact.id not in archived or draft.contact.role != "user":
+        if draft.contact is None or not draft.archives_user():
             continue
         for field in IDENTIFIERS:
             value = as_text(draft.contact.get(field))
-            owners = _owners(world, field, value) if value is not None else ()
-            if any(not _has(world, owner, field, value, but=archived) for owner in owners):
+            if value is not None and _belongs_to_a_member(world, field, value):
                 draft.release(field)
 
 
-def _owners(world: World, field: str, value: str) -> tuple[str, ...]:
-    """The numbers of the members whose contact should have this identifier."""
+def _belongs_to_a_member(world: World, field: str, value: str) -> bool:
+    """Whether a member's contact should have this identifier."""
     numbers = (value,) if field == "external_id" else world.people.by_email.get(fold_email(value), ())
-    return tuple(number for number in numbers if number in world.people.wanted)
-
-
-def _has(world: World, owner: str, field: str, value: Scalar, *, but: set[str]) -> bool:
-    """Whether a user that is this member, and stays, has the identifier already."""
-    contacts = (match.contact for match in world.matches.tied.get(owner, ()))
-    return any(
-        contact.role == "user" and contact.id not in but and same(field, contact.get(field), value)
-        for contact in contacts
-    )
+    return any(number in world.people.wanted for number in numbers)
 
 
 def with_undo_known(actions: tuple[Action, ...], snapshot: Snapshot) -> tuple[Action, ...]:

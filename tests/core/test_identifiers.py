@@ -72,9 +72,18 @@ def test_duplicate_gives_up_before_its_survivor_takes() -> None:
     assert archive.undo == "exact"
 
 
-def test_duplicate_keeps_what_nobody_needs() -> None:
-    """Two records of history with the very same identifiers: the survivor has them, so nothing is released."""
+def test_twin_gives_up_what_the_survivor_has_as_well() -> None:
+    """Two records of history with the very same identifiers: tomorrow a third contact may be the one to keep."""
     world = make_world(members=(ONE,), contacts=(make_contact("c1", ONE), make_contact("c2", ONE)))
+    released = {"external_id": "duplicate-c2", "email": "duplicate-c2@duplicate.invalid"}
+    assert short(decide(world, Scope())) == [("archive", "c2", released)]
+
+
+def test_duplicate_keeps_what_nobody_needs() -> None:
+    """An e-mail that is no member's stays with the contact that is archived, for the day it is brought back."""
+    world = make_world(
+        members=(ONE,), contacts=(make_contact("c1", ONE), make_contact("c2", ONE, external_id=UUID, email="own@x.org"))
+    )
     assert short(decide(world, Scope())) == [("archive", "c2", {})]
 
 

@@ -197,3 +197,19 @@ ARCHIVED_TOO_SOON = Union(
     contacts=(line("c1", ANN, email="old@example.net"), line("c2", ANN, external_id=UUIDS[0])),
 )
 """Archived while only archive-duplicates was on, c2 kept the e-mail that c1 was to have the night after."""
+
+TWO_OF_ONE_NUMBER = Union(
+    members=(ANN,),
+    contacts=(
+        line("c0", ANN),
+        line("c1", ANN),
+        line("c2", ANN, name="Old Name", email=None, last_seen_at=1_760_000_000),
+    ),
+    rules=msgspec.structs.replace(
+        default_rules(),
+        matching=Matching(
+            identifiers=tuple(one for one in default_rules().matching.identifiers if one.by != "external_id")
+        ),
+    ),
+)
+"""While the number tied nobody, c1 went and kept its e-mail, which c0 had as well; tied by it, c2 was to have it."""

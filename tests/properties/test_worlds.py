@@ -16,7 +16,7 @@ from reconciler.core.explain.again import setting_of
 from reconciler.core.plan import Plan, digest_of, encode
 from reconciler.core.rules import Limits
 from reconciler.core.text import fold_email
-from tests.properties.found import ARCHIVED_TOO_SOON, FOUND, SWAPPED
+from tests.properties.found import ARCHIVED_TOO_SOON, FOUND, SWAPPED, TWO_OF_ONE_NUMBER
 from tests.properties.night import Desk, Night, open_desk, spend, spend_all
 from tests.properties.strategies import START, FirstNight, Union, first_nights, unions
 from tests.support.builders import default_rules
@@ -61,10 +61,12 @@ def test_half_a_night_leaves_no_trap(runner: asyncio.Runner, union: Union, first
     check_two_nights(runner, union, first_night)
 
 
-def test_archive_that_came_first(runner: asyncio.Runner) -> None:
+@pytest.mark.parametrize(
+    ("union", "rules"), [(ARCHIVED_TOO_SOON, ("archive-duplicates",)), (TWO_OF_ONE_NUMBER, ())], ids=["rule", "number"]
+)
+def test_archive_that_came_first(runner: asyncio.Runner, union: Union, rules: tuple[str, ...]) -> None:
     """An archived contact keeps its identifiers for ever, so it gives up what a member should have tomorrow."""
-    only_archives = FirstNight(PlanRequest(rules=("archive-duplicates",)), Limits())
-    check_two_nights(runner, ARCHIVED_TOO_SOON, only_archives)
+    check_two_nights(runner, union, FirstNight(PlanRequest(rules=rules), Limits()))
 
 
 def test_two_plans_of_one_second_are_both_stored(runner: asyncio.Runner) -> None:
