@@ -14,7 +14,7 @@ import msgspec
 
 from reconciler.core.actions import Action, Do
 from reconciler.core.guards import Accepted, LastGood, Verdict, blanks
-from reconciler.core.history import NO_HISTORY, History
+from reconciler.core.history import NO_HISTORY, History, subject_of
 from reconciler.core.limits import check_limits
 from reconciler.core.model import Finding, SourceData, Target
 from reconciler.core.plan import Census, Digest, Inputs, Plan, Summary, encode
@@ -113,7 +113,7 @@ def assemble(
         inputs=inputs,
         summary=summary_of(counts, decision.findings, unchanged=decision.unchanged),
         limits=checks + verdict.accepted,
-        actions=decision.actions,
+        actions=_failed_last(decision.actions, context.history),
         findings=decision.findings,
         previous=context.previous,
         census=census,
@@ -121,6 +121,13 @@ def assemble(
         seen=seen,
     )
     return finished(plan, now=context.now)
+
+
+def _failed_last(actions: tuple[Action, ...], history: History) -> tuple[Action, ...]:
+    """Whom the last attempt failed comes last: else the same few would end every run in its canary (limits.yaml)."""
+    if not history.failed:
+        return actions
+    return tuple(sorted(actions, key=lambda action: subject_of(action) in history.failed))
 
 
 def summary_of(counts: Counter[Do], findings: tuple[Finding, ...], *, unchanged: int) -> Summary:

@@ -1,4 +1,5 @@
-"""What the runs of the last days did: the memory of the limits, and contacts that are written back and forth.
+"""What the runs of the last days did: the memory of the limits, contacts that are written back and forth, and whom
+the last attempt failed.
 
 Pure: whoever plans hands in the outcomes that are stored. What people read of the past is elsewhere: `past.py` says
 where.
@@ -11,7 +12,7 @@ from datetime import timedelta
 
 import msgspec
 
-from reconciler.core.actions import Do
+from reconciler.core.actions import Action, Do, Outcome
 from reconciler.core.model import Scalar
 from reconciler.core.outcome import RunOutcome
 
@@ -37,6 +38,8 @@ class History(msgspec.Struct, frozen=True):
     """Archives and merges that stand: done, or perhaps done, and not taken back."""
     flips: Mapping[str, Mapping[str, int]] = {}
     """Contact id → field → how often it flipped."""
+    failed: frozenset[str] = frozenset()
+    """Whom the last attempt failed, each as `subject_of` names it."""
 
     def frozen(self, contact: str) -> Mapping[str, int]:
         """The fields, each with its flips, for whose sake this contact is left alone. Empty where it is not."""
@@ -49,7 +52,22 @@ NO_HISTORY = History()
 def history_of(runs: Iterable[PastRun]) -> History:
     """The history that these runs, oldest first, make up."""
     past = tuple(runs)
-    return History(_standing(past), flips(past))
+    return History(_standing(past), flips(past), _failed(past))
+
+
+def subject_of(one: Action | Outcome) -> str:
+    """Whom an action is about, as far as failing goes: the row, the member, or the contact that is nobody's."""
+    return one.row or one.member or one.contact or ""
+
+
+def _failed(runs: Iterable[PastRun]) -> frozenset[str]:
+    """What was held back or went stale was not tried, and changes nothing."""
+    failed: set[str] = set()
+    for past in runs:
+        ended = [(subject_of(one), one.outcome) for one in past.run.outcomes]
+        failed -= {subject for subject, verdict in ended if verdict == "done"}
+        failed |= {subject for subject, verdict in ended if verdict in {"failed", "unknown"}}
+    return frozenset(failed)
 
 
 def _standing(runs: Iterable[PastRun]) -> dict[Do, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 from reconciler.core.actions import Outcome
@@ -29,6 +30,17 @@ def test_two_systems_that_fight_over_a_field(own_place: Place) -> None:
     assert (frozen.contact, frozen.rule, frozen.severity) == (contact, "update-attributes", "review")
     assert "field name flipped" in frozen.says
     assert len(own_place.effects()) == effects + 1  # the other system's
+
+
+def test_the_same_few_fail_every_night(slow_place: Place) -> None:
+    """The canary of the first night stops at them; in the second they come last, and everybody else gets theirs."""
+    blocked = [{"role": "user", "external_id": f"20000{number}", "_blocked": True} for number in range(3)]
+    slow_place.simulator.seed([json.dumps(one).encode() for one in blocked])
+    first = slow_place.run("apply", "--auto-approve")
+    assert (first.code, len(slow_place.effects())) == (ExitCode.PARTIAL, 7)
+    assert "stopped, because 3 of 10 actions that were sent failed" in first.out
+    second = slow_place.run("apply", "--auto-approve")
+    assert (second.code, len(slow_place.effects())) == (ExitCode.PARTIAL, 57)
 
 
 def test_archives_of_the_week(own_place: Place) -> None:

@@ -179,3 +179,36 @@ def test_archives_of_the_week_hold_the_plan_of_tonight() -> None:
     assert not free.held()
     archive = next(action.id for action in full.actions if action.do == "archive")
     assert "over 400 in 7 days: 0 allowed by limits.yaml, archive.per_week" in full.held()[archive]
+
+
+def night(*verdicts: tuple[str, Verdict]) -> PastRun:
+    """A run: contact and what became of it."""
+    return past(*(ended("update", contact, verdict) for contact, verdict in verdicts))
+
+
+@pytest.mark.parametrize(
+    ("nights", "failed", "reason"),
+    [
+        ([], "", "nothing was tried"),
+        ([night(("c1", "done"))], "", "it worked"),
+        ([night(("c1", "failed"), ("c2", "unknown"), ("c3", "done"))], "c1 c2", "refused, or nobody knows"),
+        ([night(("c1", "failed")), night(("c1", "done"))], "", "the next attempt worked"),
+        ([night(("c1", "done")), night(("c1", "failed"))], "c1", "the last attempt counts"),
+        ([night(("c1", "failed")), night(("c1", "held"))], "c1", "what was held was not tried"),
+        ([night(("c1", "failed")), night(("c1", "stale"))], "c1", "nor was what went stale"),
+        ([night(("c1", "failed"), ("c1", "done"))], "c1", "half of a member is not done"),
+    ],
+)
+def test_whom_the_last_attempt_failed(nights: list[PastRun], failed: str, reason: str) -> None:
+    """The last attempt that was one decides."""
+    assert history_of(nights).failed == frozenset(failed.split()), reason
+
+
+def test_whom_the_last_attempt_failed_comes_last() -> None:
+    """Otherwise the order is the one that it would have been."""
+    members = tuple(make_member(f"1000{n}") for n in range(1, 6))
+    world = make_world(members=members, contacts=())
+    usual = [action.member for action in planned(world).actions]
+    assert usual == [member.number for member in members]
+    made = planned(world, history=History(failed=frozenset({"10001", "10003"})))
+    assert [action.member for action in made.actions] == ["10002", "10004", "10005", "10001", "10003"]
