@@ -103,6 +103,8 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, 
     """Ids of actions that must be done before this one."""
     row: str | None = None
     """Target `positions`: the row by its key, e.g. `12345/pres`; such an action names no contact."""
+    expect_into: dict[str, Scalar] = {}
+    """Merge only: what `into` had when it was decided. With another member's number instead it is no longer the one."""
 
     def __post_init__(self) -> None:
         if self.row is not None:
@@ -112,12 +114,15 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, 
             raise ValueError(f"a {self.do} action {'names no' if self.contact is None else 'must not name a'} contact")
         if (self.into is None) != (self.do != "merge"):
             raise ValueError(f"`into` belongs to merge actions, and to each of them; this one is {self.do}")
+        if self.expect_into and self.into is None:
+            raise ValueError(f"`expect_into` belongs to merge actions; this one is {self.do}")
 
 
 def with_id(action: Action) -> Action:
     """The action with an id that is a hash of what it does, and begins with the letter of its kind."""
     does = (action.do, action.contact, action.into, action.member, action.expect, action.set)
-    content = msgspec.json.encode(does if action.row is None else (*does, action.row))
+    also = tuple(part for part in (action.row, action.expect_into) if part)
+    content = msgspec.json.encode((*does, *also))
     return msgspec.structs.replace(action, id=f"{_PREFIX[action.do]}-{sha256(content).hexdigest()[:12]}")
 
 

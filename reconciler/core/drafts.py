@@ -22,7 +22,7 @@ update_contact_request (description 2.16), so a value given up is replaced, not 
 class Draft:
     """An action in the making."""
 
-    __slots__ = ("after", "because", "contact", "do", "expect", "into", "member", "set")
+    __slots__ = ("after", "because", "contact", "do", "expect", "expect_into", "into", "member", "set")
 
     def __init__(self, do: Do, contact: Contact | None, member: str | None) -> None:
         self.do: Do = do
@@ -30,6 +30,7 @@ class Draft:
         self.member = member
         self.into: str | None = None
         self.expect: dict[str, Scalar] = {}
+        self.expect_into: dict[str, Scalar] = {}
         self.set: dict[str, Scalar] = {}
         self.because: list[Because] = []
         self.after: list[Draft] = []
@@ -61,6 +62,9 @@ def drafts_of_case(case: Case, answers: list[Ruling]) -> list[Draft]:
     survivor = case.survivor
     if survivor is None:
         return drafts
+    for draft in drafts:
+        if draft.do == "merge":
+            draft.expect_into = {"external_id": survivor.contact.external_id}
     own = next((draft for draft in drafts if draft.contact is survivor.contact), None)
     others = [draft for draft in drafts if draft is not own]
     if own is not None and survivor.contact.role == "lead" and own.do != "promote":
@@ -139,6 +143,7 @@ def _action(draft: Draft) -> Action:
             into=draft.into,
             member=draft.member,
             expect=draft.expect,
+            expect_into=draft.expect_into,
             set=draft.set,
             because=tuple(draft.because),
             undo=undo_class(draft.do, draft.expect, draft.set),

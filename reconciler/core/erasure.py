@@ -37,7 +37,7 @@ def is_gone(item_id: str) -> bool:
     return item_id.startswith(ERASED)
 
 
-_VALUES_BY_FIELD = ("expect", "set", "sent", "read_back")
+_VALUES_BY_FIELD = ("expect", "expect_into", "set", "sent", "read_back")
 _HASHES_AND_TEXT = ("id", "action", "says")
 """Ids of actions and findings are hashes of their content: whoever has one can try values until one fits."""
 _PARTS = {"because": "finding", "evidence": "value"}

@@ -137,6 +137,7 @@ class _Redaction:
             undo=action.undo,
             after=tuple(map(self._tokens.item, action.after)),
             row=None if action.row is None else self._row(action.row),
+            expect_into=self._fields(action.expect_into),
         )
 
     def _row(self, row: str) -> str:
@@ -184,7 +185,7 @@ class _Redaction:
 def _personal(plan: Plan) -> Iterator[tuple[str, str]]:
     """The values that go, wherever they stand, each with the field that it was found in."""
     for action in plan.actions:
-        yield from _personal_of((*action.expect.items(), *action.set.items()))
+        yield from _personal_of((*action.expect.items(), *action.expect_into.items(), *action.set.items()))
         if action.row is not None:
             yield from _personal_of([("member_number", _number_of(action.row))])
     for finding in plan.findings:

@@ -148,6 +148,7 @@ def test_every_splice_is_refused(place: int, length: int, piece: bytes) -> None:
         (b'"archive": 0,', b'"archive": 0, "archive": 0,', "a key given twice"),
         (b'"contact": "5ba682d2", "member"', b'"member"', "an update of no contact"),
         (b'"do": "update"', b'"do": "merge"', "a merge into nobody"),
+        (b'"undo": "exact"', b'"undo": "exact", "expect_into": {"external_id": "7"}', "nothing to be merged into"),
         (b'"undo": "none"', b'"undo": "none" ', "white space"),
         (b"(765)", b"\\u0028765)", "an escape where none is needed"),
     ],

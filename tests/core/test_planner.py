@@ -405,3 +405,21 @@ def test_member_that_the_rules_could_not_recognise_is_not_created() -> None:
     decision = decide(world, Scope())
     assert decision.actions == ()
     assert any("would tie it to nobody" in finding.says for finding in decision.findings)
+
+
+def test_merge_says_whose_user_the_lead_goes_into() -> None:
+    """The number that the user has by then is compared with the one it had: a merge is for ever."""
+    member = make_member("1001")
+    lead = make_contact("c2", member, role="lead", external_id=None)
+    world = make_world(
+        members=(member,), contacts=(make_contact("c1", member, external_id=UUID), lead), rules=merging_leads()
+    )
+    (merge,) = [action for action in planned(world).actions if action.do == "merge"]
+    assert (merge.contact, merge.into, merge.expect_into) == ("c2", "c1", {"external_id": UUID})
+
+
+def merging_leads() -> Rules:
+    """The shipped rules, with leads merged rather than archived."""
+    rules = default_rules()
+    findings = msgspec.structs.replace(rules.findings, archive_duplicates=ArchiveDuplicates(then="merge-leads"))
+    return msgspec.structs.replace(rules, findings=findings)

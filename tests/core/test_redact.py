@@ -100,7 +100,12 @@ def personal_plans(draw: st.DrawFn) -> tuple[Plan, list[str]]:
     for number in range(draw(st.integers(0, 4))):
         do: Do = draw(st.sampled_from(["create", "update", "archive", "merge"]))
         action = make_action(
-            number, do, expect=values(), set=values(), member=draw(st.sampled_from(["7", "8", *seeded]))
+            number,
+            do,
+            expect=values(),
+            set=values(),
+            expect_into=values() if do == "merge" else {},
+            member=draw(st.sampled_from(["7", "8", *seeded])),
         )
         actions.append(with_id(action))
     plan = make_plan(
@@ -363,7 +368,7 @@ CONSIDERED = {
     Inputs: "rules members positions contacts rows",
     Digest: "sha256 source count read_at blank changed_at",
     LimitCheck: "limit allowed planned ok says accepted reason",
-    Action: "id do contact into member expect set because undo after row",
+    Action: "id do contact into member expect set because undo after row expect_into",
     Because: "rule finding field",
     Finding: "id rule severity contact member says evidence",
     Evidence: "origin field value",

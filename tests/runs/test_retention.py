@@ -133,6 +133,17 @@ def holding(store: PlanStore, values: tuple[str, ...]) -> list[str]:
     return sorted(name for name, text in all_of_it(store).items() if any(value in text for value in values))
 
 
+def test_what_a_merge_expects_of_its_survivor_is_erased(store: PlanStore) -> None:
+    """It holds values of the member as `expect` does."""
+    merge = make_action(
+        3, "merge", member=ANN, contact="c-lead", into="c-ann", expect_into={"email": "ann@union.example"}
+    )
+    store.put_plan(make_plan(merge, id="20260109T023000Z-8f3a1c5e", previous=store.latest_digest()))
+    assert len(holding(store, SECRETS)) == 2 * NIGHTS + 1
+    store.erase_member(ANN)
+    assert holding(store, SECRETS) == []
+
+
 def test_a_member_is_erased_and_the_chain_still_proves_the_rest(store: PlanStore) -> None:
     """Nothing of Ann's is left in any file, in whatever record it stood; all of Ben's is; the head is the same."""
     head = store.verify().head

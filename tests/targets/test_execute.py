@@ -29,9 +29,9 @@ def found(**fields: Any) -> httpx.Response:
     return answer(200, contact(**fields))
 
 
-def survivor() -> httpx.Response:
-    """The user that a lead was merged into."""
-    return answer(200, contact("c9"))
+def survivor(**fields: Any) -> httpx.Response:
+    """The user that a lead is merged into."""
+    return answer(200, contact("c9", **fields))
 
 
 def act(action: Action, *replies: Reply, reread: bool = False) -> tuple[Outcome, Intercom]:
@@ -75,6 +75,15 @@ ARCHIVE_AFTER_PUT = Action(
 )
 GIVEN_UP = {"external_id": "archived-12345"}
 MERGE = Action(id="m1", do="merge", contact="c1", into="c9", expect={"role": "lead"})
+SURE_MERGE = Action(
+    id="m2",
+    do="merge",
+    contact="c1",
+    into="c9",
+    member="777",
+    expect={"role": "lead"},
+    expect_into={"external_id": "wp_5"},
+)
 UNARCHIVE = Action(id="r1", do="unarchive", contact="c1", set={"external_id": "777"})
 
 Case = tuple[str, Action, bool, list[Reply], str, list[str]]
@@ -367,6 +376,38 @@ CASES: list[Case] = [
         [found(**LEAD), answer(200, contact("c9", role="lead"))],
         "stale",
         [f"{GET} 200", f"{GET_INTO} 200"],
+    ),
+    (
+        "a merge into a user who is another member's by now",
+        SURE_MERGE,
+        False,
+        [found(**LEAD), survivor(external_id="888")],
+        "stale",
+        [f"{GET} 200", f"{GET_INTO} 200"],
+    ),
+    (
+        "a merge into a user who has lost the member's number",
+        SURE_MERGE,
+        False,
+        [found(**LEAD), survivor(external_id=None)],
+        "stale",
+        [f"{GET} 200", f"{GET_INTO} 200"],
+    ),
+    (
+        "a merge into a user who is as it was",
+        SURE_MERGE,
+        False,
+        [found(**LEAD), survivor(external_id="wp_5"), survivor()],
+        "done",
+        [f"{GET} 200", f"{GET_INTO} 200", f"{POST_MERGE} 200"],
+    ),
+    (
+        "a merge into a user who has got the member's number meanwhile",
+        SURE_MERGE,
+        False,
+        [found(**LEAD), survivor(external_id="777"), survivor()],
+        "done",
+        [f"{GET} 200", f"{GET_INTO} 200", f"{POST_MERGE} 200"],
     ),
     (
         "an unarchive, then its fields",

@@ -129,13 +129,13 @@ async def _read_first(client: IntercomClient, account: Account) -> WireContact |
         return account.close("stale", f"Contact {action.contact} was merged into {error.into}.", error=error)
     seen = found if found is None else _unless_stale(account, found)
     if action.into is not None and not isinstance(seen, Outcome):
-        return await _unless_alone(client, account, action.into) or seen
+        return await _unless_other(client, account, action.into) or seen
     return seen
 
 
-async def _unless_alone(client: IntercomClient, account: Account, into: str) -> Outcome | None:
-    """None where the user that a lead is to be merged into is there. A lead gives up its identifiers before the merge,
-    and would have nobody to give them to.
+async def _unless_other(client: IntercomClient, account: Account, into: str) -> Outcome | None:
+    """None where the user that a lead is to be merged into is there, and still the member's. A lead gives up its
+    identifiers before the merge, and would have nobody to give them to; and a merge is for ever.
     """
     try:
         survivor = await client.get(into)
@@ -143,7 +143,16 @@ async def _unless_alone(client: IntercomClient, account: Account, into: str) -> 
         return account.close("stale", f"Contact {into}, which it was to be merged into, is gone.", error=error)
     if survivor.role != "user":
         return account.close("stale", f"Contact {into}, which it was to be merged into, is no user.")
-    return None
+    others = tuple(
+        name
+        for name in unlike(survivor, account.action.expect_into)
+        if name != "external_id" or unlike(survivor, {name: account.action.member})
+    )
+    if not others:
+        return None
+    account.read_back = {name: survivor.get(name) for name in others}
+    says = f"Contact {into}, which it was to be merged into, changed since the plan was made: {', '.join(others)}."
+    return account.close("stale", says)
 
 
 async def _find(client: IntercomClient, action: Action) -> WireContact | None:
