@@ -57,7 +57,7 @@ class PlanGlance(msgspec.Struct, frozen=True):
         if self.basis is None:
             return False
         told = bool(self.basis.only or self.basis.exclude) or self.basis.limit is not None
-        return told or not set(self.basis.off) <= _off_by(tuple(self.basis.files.items()))
+        return told or by_fewer_rules(self.basis)
 
     @property
     def takes_back(self) -> bool:
@@ -160,6 +160,11 @@ def run_of(plan: PlanGlance | None, outcome: OutcomeGlance | None, *, applied: b
         duplicates=sum(one.rule == archive_duplicates.RULE for one in plan.findings) if decided else None,
         drift=plan.summary.update + plan.summary.promote if decided else None,
     )
+
+
+def by_fewer_rules(basis: Basis) -> bool:
+    """Whether rules were off that the rule files have on (`--rule`)."""
+    return not set(basis.off) <= _off_by(tuple(basis.files.items()))
 
 
 @lru_cache(maxsize=8)

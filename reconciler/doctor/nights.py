@@ -125,7 +125,7 @@ def last_success(around: Around) -> Check:
         return red("last-success", f"{says}: nights are missing", _RUN_NOW)
     if not found.count:
         return amber("last-success", "none yet: no plan is stored here", _RUN_NOW)
-    return red("last-success", f"none among the newest {len(found.plans)} plans", _RUN_NOW)
+    return red("last-success", f"none among the newest {len(found.plans)} nights", _RUN_NOW)
 
 
 def _newest(around: Around, asks: str) -> Plan | None:

@@ -7,22 +7,26 @@ from datetime import datetime
 
 from reconciler.core.outcome import RunOutcome
 from reconciler.core.plan import Plan
+from reconciler.core.trends import by_fewer_rules
+from reconciler.core.undo import takes_back
 from reconciler.errors import PlanUnreadable
 from reconciler.runs.store import PlanStore
 
-LOOKED_AT = 20
-"""Of the newest plans, so many are read: a week of two jobs and some by hand."""
+NIGHTS = 20
+"""So many of the newest nights are looked at: a week of two jobs, and some by hand."""
 
-COVERS = 0.1
-"""A plan that left fewer of the members alone than this share was about a few of them (`--only`), and tells nothing of
-the night."""
+MOST_READ = 1_000
+"""Plans that are read to find them: the web service stores one for every event that had something to write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """plans: the newest that this release can read, newest first. runs: their outcomes, by plan. count: of all plans.
+    """plans: those of the newest nights, newest first. runs: their outcomes, by plan. count: of all plans.
 
     not_read: how many of those looked at are of another release, or damaged.
+
+    A plan for some members, for an event, by `--rule`, or that takes back a run, is no night: it tells nothing of the
+    union, and one a day would hide that no night came.
     """
 
     count: int
@@ -54,9 +58,13 @@ def read_records(store: PlanStore) -> Records:
     plans: list[Plan] = []
     runs: dict[str, RunOutcome] = {}
     not_read = 0
-    for plan_id in reversed(ids[-LOOKED_AT:]):
+    for plan_id in reversed(ids[-MOST_READ:]):
+        if len(plans) == NIGHTS:
+            break
         try:
             plan = store.get_plan(plan_id)
+            if not _is_night(plan):
+                continue
             run = store.get_outcome(plan_id) if store.has_outcome(plan_id) else None
         except PlanUnreadable:
             not_read += 1  # said by the check, and no reason to be silent about the others
@@ -67,9 +75,15 @@ def read_records(store: PlanStore) -> Records:
     return Records(len(ids), tuple(plans), runs, not_read)
 
 
+def _is_night(plan: Plan) -> bool:
+    """Whether all was read and decided, as every night; but for members left out on purpose (`--exclude`)."""
+    if plan.inputs.members.count is None or takes_back(plan):
+        return False
+    return plan.basis is None or not (plan.basis.only or by_fewer_rules(plan.basis))
+
+
 def _good_end(plan: Plan, run: RunOutcome | None) -> datetime | None:
     if run is not None:
         return None if run.summary.failed or run.summary.unknown else datetime.fromisoformat(run.finished_at)
     nothing_to_do = plan.applyable and not plan.actions
-    covers = plan.summary.unchanged >= COVERS * (plan.inputs.members.count or 0)
-    return datetime.fromisoformat(plan.created_at) if nothing_to_do and covers else None
+    return datetime.fromisoformat(plan.created_at) if nothing_to_do else None

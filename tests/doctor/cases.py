@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from reconciler.core.model import Finding
 from reconciler.core.plan import Summary
+from reconciler.core.rules import Findings
 from reconciler.doctor.examine import CHECKS
 from reconciler.runs.pause import PauseSwitch
 from reconciler.simulator import Options
@@ -149,6 +150,24 @@ def positions_went_well(world: World) -> None:
     """Only the positions job has run for two nights."""
     after(hours=51)(world)
     world.put_outcome(failed=0, target="positions", later=world.later)
+
+
+def events_alone(world: World) -> None:
+    """Two days of events, each with a plan and an outcome of its own, and no night."""
+    after(hours=51)(world)
+    inputs = world.store.get_plan(world.store.list_ids()[-1]).inputs
+    of_one = msgspec.structs.replace(inputs, members=msgspec.structs.replace(inputs.members, count=None))
+    for hours in range(1, 25):
+        world.put_outcome(failed=0, done=1, later=timedelta(hours=2), inputs=of_one, tool=f"event {hours}")
+
+
+def narrow_plans(world: World) -> None:
+    """Somebody plans for a member, and by one rule."""
+    after(hours=51)(world)
+    basis = world.store.get_plan(world.store.list_ids()[-1]).basis
+    assert basis is not None
+    world.put_plan(later=timedelta(hours=50), basis=msgspec.structs.replace(basis, only=("100107",)))
+    world.put_plan(basis=msgspec.structs.replace(basis, off=tuple(Findings.__struct_encode_fields__[1:])))
 
 
 def positions_of_yesterday(world: World) -> None:
@@ -342,6 +361,18 @@ CASES = [
     Case(
         "the positions alone went well",
         positions_went_well,
+        red={"last-success": "nights are missing"},
+        amber={"plan": "2 days ago", "webhook": "silent"},
+    ),
+    Case(
+        "events went well, and no night came",
+        events_alone,
+        red={"last-success": "nights are missing"},
+        amber={"plan": "2 days ago", "webhook": "silent"},
+    ),
+    Case(
+        "plans by hand for a member and a rule, and no night came",
+        narrow_plans,
         red={"last-success": "nights are missing"},
         amber={"plan": "2 days ago", "webhook": "silent"},
     ),

@@ -106,10 +106,10 @@ class World:
         return plan
 
     def put_outcome(
-        self, *, failed: int, done: int = 10, target: str = "contacts", later: timedelta = timedelta(seconds=1)
+        self, *, failed: int, done: int = 10, later: timedelta = timedelta(seconds=1), **changes: object
     ) -> None:
-        """Store a plan and an outcome in which so many actions failed."""
-        plan = self.put_plan(target=target, later=later)
+        """Store a plan, like the newest but for `changes`, and an outcome in which so many actions failed."""
+        plan = self.put_plan(later=later, **changes)
         verdicts = [*["done"] * done, *["failed"] * failed]
         outcomes = tuple(
             Outcome(action=f"u-{number}", do="update", outcome=verdict)  # type: ignore[arg-type]  # one of two literals
