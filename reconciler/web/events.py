@@ -6,6 +6,11 @@ from typing import Literal, Protocol
 
 import msgspec
 
+MESSAGE_TOPICS = ("conversation.user.created", "conversation.user.replied")
+TAG_TOPIC = "conversation_part.tag.created"
+TOPICS = (*MESSAGE_TOPICS, TAG_TOPIC)
+"""What is acted on. Every other topic is answered like these, and dropped."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A notification that was accepted, cut down to ids: its text and its names are never kept."""

@@ -31,12 +31,10 @@ from reconciler.settings import Settings
 from reconciler.sources import LookUp
 from reconciler.targets.intercom import IntercomTarget
 from reconciler.web.alone import Again, Claimed, alone
-from reconciler.web.events import Event, Handled, Handler
+from reconciler.web.events import MESSAGE_TOPICS, TAG_TOPIC, Event, Handled, Handler
 from reconciler.web.memory import Memory
 from reconciler.web.notes import marker_of, note
-from reconciler.web.tagged import TAG, TAGGED, Refusal, Tagged, check_tagged, contacts_of, left_as_it_is, not_whole
-
-MESSAGES = ("conversation.user.created", "conversation.user.replied")
+from reconciler.web.tagged import TAG, Refusal, Tagged, check_tagged, contacts_of, left_as_it_is, not_whole
 
 
 class ContactHandler:
@@ -80,7 +78,7 @@ class ContactHandler:
 
     async def handle(self, event: Event) -> Handled:
         """Do what the event asks for. Raises ReconcilerError where it should be tried again later."""
-        work = self._message if event.topic in MESSAGES else self._tag if event.topic == TAGGED else None
+        work = self._message if event.topic in MESSAGE_TOPICS else self._tag if event.topic == TAG_TOPIC else None
         if work is None:
             return Handled("nothing", f"nothing is done about {event.topic}")
         await self._may_write(None)
@@ -88,7 +86,7 @@ class ContactHandler:
 
     async def give_up(self, event: Event, *, reference: str) -> None:
         """Tell an agent who set a tag that it could not be followed. Raises ReconcilerError where that fails too."""
-        if event.topic != TAGGED:
+        if event.topic != TAG_TOPIC:
             return
         refusal = Refusal("system-error", detail=reference)
         await self._write_note(event, refusal)

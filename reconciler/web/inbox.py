@@ -18,9 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from reconciler.errors import StateError
 from reconciler.web.app import Accepted
-from reconciler.web.events import Event
+from reconciler.web.events import TAG_TOPIC, Event
 from reconciler.web.metrics import Metrics
-from reconciler.web.notification import TAG_TOPIC
 from reconciler.web.queue import APPLICATION, QUEUE, WORKFLOW, Length, QueueView, workflow_of
 from reconciler.web.work import Waiting
 

@@ -8,7 +8,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from reconciler.web.body import Reason
-from reconciler.web.notification import TOPICS
+from reconciler.web.events import TOPICS
 
 ANSWER_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 """Intercom wants an answer within 0.5 s, and gives up after 5."""

@@ -14,12 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from reconciler.web.events import Event
-
-MESSAGE_TOPICS = ("conversation.user.created", "conversation.user.replied")
-TAG_TOPIC = "conversation_part.tag.created"
-TOPICS = (*MESSAGE_TOPICS, TAG_TOPIC)
-"""What is acted on. Every other topic is answered like these, and dropped."""
+from reconciler.web.events import TAG_TOPIC, TOPICS, Event
 
 DEPTH = 32
 """Levels of a body, at most. Intercom's own have fewer than ten."""

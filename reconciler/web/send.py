@@ -10,7 +10,7 @@ import msgspec
 
 from reconciler.errors import ReconcilerError
 from reconciler.settings import Secret
-from reconciler.web.notification import TAG_TOPIC, TOPICS
+from reconciler.web.events import TAG_TOPIC, TOPICS
 from reconciler.web.signature import HEADER, sign
 
 SENDABLE = (*TOPICS, "ping")

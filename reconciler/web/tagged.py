@@ -18,8 +18,6 @@ from reconciler.targets.intercom.wire import OneConversation
 from reconciler.web.events import Event
 from reconciler.web.notes import Reason
 
-TAGGED = "conversation_part.tag.created"
-
 TAG = "mynatca-sync"
 """The tag with which an agent asks for a contact to be put right."""
 

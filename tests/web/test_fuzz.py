@@ -17,7 +17,7 @@ import structlog
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler.web.notification import TOPICS
+from reconciler.web.events import TOPICS
 from tests.support.campaign import NIGHTLY
 from tests.web.asgi import Answer, Face, Headers, call
 from tests.web.world import APP, SECRET, WEBHOOK, conversation, notification, part

@@ -24,9 +24,8 @@ from reconciler.runs.store import PlanStore
 from reconciler.simulator import LoggedCall, Options, Simulator, build_app
 from reconciler.sources import LookUp
 from reconciler.targets.intercom import IntercomTarget, Patience
-from reconciler.web.events import Event
+from reconciler.web.events import TAG_TOPIC, Event
 from reconciler.web.handling import ContactHandler
-from reconciler.web.tagged import TAGGED
 from tests.properties.night import Clock
 from tests.properties.strategies import START
 from tests.support.asked import Asked
@@ -98,7 +97,7 @@ def tag(contact: str = "l1", *, event_id: str | None = None, conversation_id: st
     """An agent tagged the conversation."""
     return Event(
         id=event_id or f"notif-{next(_EVENTS)}",
-        topic=TAGGED,
+        topic=TAG_TOPIC,
         created_at=START,
         contact=contact,
         conversation=conversation_id,

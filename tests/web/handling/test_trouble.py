@@ -21,8 +21,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.runs.claims import Claims
 from reconciler.simulator import Call, build_app
 from reconciler.simulator.faults import Fault
-from reconciler.web.events import Event
-from reconciler.web.tagged import TAGGED
+from reconciler.web.events import TAG_TOPIC, Event
 from tests.support.campaign import NIGHTLY
 from tests.targets.support import texts_of
 from tests.web.handling.desk import ANNS, BOBS, LEAD, Desk, conversation, message, open_desk, tag
@@ -199,7 +198,7 @@ def test_nothing_personal_is_said(scene: str, tmp_path: Path) -> None:
             said.extend(one.says for one in desk.handle(event))
         except ReconcilerError as error:
             said.append(texts_of(error))
-        said.extend(desk.notes() if event.topic == TAGGED else [])
+        said.extend(desk.notes() if event.topic == TAG_TOPIC else [])
     assert not [text for text in said for canary in CANARIES if canary in text]
 
 
