@@ -25,6 +25,12 @@ REFUSED: list[tuple[str, str, str, str]] = [
     ("contacts.yaml", "[Active, Retired]", "[Active, retired]", "'retired' in one place and 'Retired' in member_types"),
     ("contacts.yaml", "[Active, Retired]", "[Active, Retired, Honorary]", ""),
     ("contacts.yaml", "[Active, Retired]", "Active, Retired", "found 'Active, Retired'; write [Active, Retired]"),
+    (
+        "contacts.yaml",
+        "custom_attributes.region: {from: region}",
+        "custom_attributes: {region: {from: region}}",
+        "maps within a map; write custom_attributes.region: {…}, a line for each",
+    ),
     ("contacts.yaml", "{from: region}", "region", "expected a map, found 'region'; its keys: from, is, as, region,"),
     ("contacts.yaml", "{from: region}", "from:region", "found 'from:region'; a colon needs a space behind it"),
     ("contacts.yaml", "{from: region}", "{from:region}", "from:region: unknown key; a colon needs a space behind it"),

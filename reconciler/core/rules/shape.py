@@ -144,7 +144,20 @@ def _walk(place: Place, wanted: types.Type, checks: Mapping[type, Check]) -> Non
 
 def _walk_all(place: Place, keys: Iterable[Key], inner: types.Type, checks: Mapping[type, Check]) -> None:
     for key in keys:
-        _walk(place.at(key), inner, checks)
+        one = place.at(key)
+        maps = _maps_of_flat(one.node, inner)
+        if maps:
+            one.report(f"maps within a map; write {key}.{maps[0]}: {{…}}, a line for each and a dot between the names")
+        else:
+            _walk(one, inner, checks)
+
+
+def _maps_of_flat(node: Node, wanted: types.Type) -> tuple[str, ...]:
+    """The keys of a map of nothing but maps, where a map without any is wanted: names with a dot, taken for folders."""
+    is_flat = isinstance(wanted, types.StructType) and not any(_same_kind(field.type, {}) for field in wanted.fields)
+    if not is_flat or not isinstance(node.value, dict):
+        return ()
+    return tuple(node.value) if all(isinstance(one.value, dict) for one in node.value.values()) else ()
 
 
 def _refuse(place: Place, wanted: types.Type, hint: str = "") -> None:
