@@ -18,14 +18,13 @@ import msgspec
 
 from reconciler import __version__
 from reconciler.core import positions
-from reconciler.core.actions import Do, Outcome
-from reconciler.core.approval import Approval, command, counts_of, unapproved
-from reconciler.core.guards import Accepted, LastGood
-from reconciler.core.history import REMEMBERED, History, PastRun, history_of
+from reconciler.core.actions import Outcome
+from reconciler.core.guards import Accepted
+from reconciler.core.history import History
 from reconciler.core.model import PLACES, Progress, SourceData, Target
 from reconciler.core.outcome import RunOutcome
-from reconciler.core.plan import Plan, digest_of, encode, is_erased
-from reconciler.core.planner import Context, Scope, archive_candidates, make_plan, timestamp, with_rules_only
+from reconciler.core.plan import Plan, is_erased
+from reconciler.core.planner import Context, Scope, archive_candidates, make_plan, with_rules_only
 from reconciler.core.rules import Rules
 from reconciler.core.snapshot import index
 from reconciler.core.undo import undo_plan
@@ -37,7 +36,7 @@ from reconciler.runs.caution import Caution
 from reconciler.runs.claims import NIGHT, Claims
 from reconciler.runs.lock import Lease
 from reconciler.runs.pause import PauseSwitch
-from reconciler.runs.runnable import check_runnable
+from reconciler.runs.recall import last_good, recall
 from reconciler.runs.state import StateDatabase
 from reconciler.runs.store import PlanStore
 from reconciler.sources import Source
@@ -282,59 +281,6 @@ def _why_close(made: Plan, *, at: datetime) -> str | None:
     return None
 
 
-def approve(
-    made: Plan, *, store: PlanStore, by: str, classes: Mapping[Do, int], reason: str, now: Callable[[], datetime]
-) -> Approval:
-    """A person's consent to all actions of these classes, stored in the chain.
-
-    Raises PlanRefused where the plan may not be applied, or was, or has another number of such actions.
-    """
-    at = now()
-    check_runnable(made, at=at)
-    if store.has_outcome(made.id):
-        raise PlanRefused(
-            f"plan {made.id} was applied already", next_step=f"See it with `reconcile show {made.id}`; make a new one."
-        )
-    counts = counts_of(made)
-    wrong = [f"{counts.get(do, 0)} to {do}, not {number}" for do, number in classes.items() if counts.get(do) != number]
-    if wrong:
-        raise PlanRefused(
-            f"plan {made.id} has {', '.join(wrong)}",
-            next_step=f"Read it with `reconcile show {made.id}`, then approve the number that it has.",
-        )
-    store.put_plan(made)
-    given = Approval(
-        plan=made.id,
-        plan_digest=digest_of(encode(made)),
-        by=by,
-        approved_at=timestamp(at),
-        expires_at=made.expires_at,
-        classes={str(do): number for do, number in classes.items()},
-        reason=reason,
-    )
-    store.put_approval(given)
-    return given
-
-
-def approvals_wanting(made: Plan, *, store: PlanStore, needed: Sequence[Do], at: datetime) -> dict[Do, str]:
-    """The classes of this plan that are held for want of an approval, each with the sentence that says so.
-
-    Raises PlanRefused where nothing of the plan could run: it would be used up, and could be approved no more; and
-    where the plan was edited after it was approved.
-    """
-    wanting = unapproved(made, store.approvals_of(made.id), needed=needed, at=at)
-    held = made.held({str(do): says for do, says in wanting.items()})
-    if wanting and len(held) == len(made.actions):
-        counts = counts_of(made)
-        raise PlanRefused(
-            f"nothing of plan {made.id} may run: " + "; ".join(says for says in wanting.values()),
-            next_step=f"Read it with `reconcile show {made.id}`, then "
-            + command(made, {do: counts[do] for do in wanting})
-            + ".",
-        )
-    return wanting
-
-
 def undo(
     made: Plan, run: RunOutcome, *, rules: Rules, store: PlanStore, accepted: Accepted, now: Callable[[], datetime]
 ) -> Plan:
@@ -379,32 +325,6 @@ async def ask_about_conversations(world: World, reader: Reader | Finder, progres
         return world
     found = await reader.open_conversations(candidates, progress)
     return msgspec.structs.replace(world, open_conversations=found)
-
-
-def recall(store: PlanStore, *, at: datetime) -> History:
-    """What the runs did whose outcomes were stored in the last days before `at`."""
-    return history_of(past_runs(store, at=at))
-
-
-def past_runs(store: PlanStore, *, at: datetime) -> tuple[PastRun, ...]:
-    """The runs whose outcomes were stored in the last days before `at`, oldest first."""
-    runs = store.outcomes_since(at - REMEMBERED)
-    return tuple(PastRun(run, takes_back=store.took_back(run)) for run in runs)
-
-
-def last_good(store: PlanStore, *, source: str, target: Target = "contacts") -> LastGood | None:
-    """What the last plan for this target that could be believed had read from this kind of source."""
-    previous = store.last_good(target=target)
-    if previous is None or previous.inputs.members.source != source:
-        return None
-    members = previous.inputs.members
-    return LastGood(
-        plan=previous.id,
-        members=members.count or 0,
-        positions=previous.inputs.positions.count or 0,
-        blank=members.blank,
-        changed_at=members.changed_at,
-    )
 
 
 @contextmanager

@@ -156,7 +156,7 @@ def test_the_action_in_the_readme_is_one() -> None:
     (line,) = blocks("json")
     action = msgspec.json.decode(line, type=Action)
     assert with_id(action).id == action.id
-    assert set(msgspec.json.decode(line)) == {*Action.__struct_fields__} - {"into", "row"}
+    assert set(msgspec.json.decode(line)) == {*Action.__struct_fields__} - {"into", "row", "expect_into"}
 
 
 def test_the_plan_in_the_readme_is_what_the_demo_prints(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from reconciler.core.outcome import Counts, RunOutcome
 from reconciler.core.plan import Plan
 from reconciler.errors import ExitCode, Halted, Paused, ReconcilerError, StateError
 from reconciler.report.outcome import daily_summary, outcome_text
+from reconciler.runs.approvals import approvals_wanting
 from reconciler.runs.caution import Caution
 from reconciler.runs.notify import Night, night_of, tell, with_earlier
 from reconciler.runs.silence import heard, silence
@@ -213,7 +214,7 @@ class _Run:
 
     def _caution_for(self, made: Plan) -> Caution:
         """How this plan is carried out: in bulk where that is set, and without the classes that nobody approved."""
-        wanting = controller.approvals_wanting(made, store=self.store, needed=self._needed, at=terminal.now())
+        wanting = approvals_wanting(made, store=self.store, needed=self._needed, at=terminal.now())
         for says in wanting.values():
             click.echo(f"Held: {says}", err=True)
         return msgspec.structs.replace(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from reconciler import controller, from_settings
+from reconciler import from_settings
 from reconciler.cli import terminal
 from reconciler.core import approval as approval_file
 from reconciler.core.actions import KINDS, Do
+from reconciler.runs import approvals
 from reconciler.settings import settings_here
 
 MOST_CHARACTERS = 500
@@ -34,7 +35,7 @@ def command(*, plan: str, by: str, classes: tuple[str, ...], reason: str, as_jso
     """
     settings = settings_here()
     store = from_settings.open_store(settings)
-    given = controller.approve(
+    given = approvals.approve(
         store.get_plan(plan),
         store=store,
         by=_text("--by", by),

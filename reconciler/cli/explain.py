@@ -17,6 +17,7 @@ from reconciler.core.explain.from_plan import Subject, subject_of
 from reconciler.core.plan import Plan
 from reconciler.errors import ExitCode, PlanError
 from reconciler.runs.reading import Reading
+from reconciler.runs.recall import recall
 from reconciler.runs.store import PlanStore
 from reconciler.settings import Settings, settings_here
 
@@ -130,7 +131,7 @@ def _live(settings: Settings, ref: str) -> Explanation:
             source=source,
             reader=reader,
             rules=rules,
-            history=controller.recall(from_settings.open_store(settings), at=terminal.now()),
+            history=recall(from_settings.open_store(settings), at=terminal.now()),
             now=terminal.now,
             progress=progress,
         ),

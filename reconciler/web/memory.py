@@ -13,13 +13,13 @@ from datetime import datetime
 
 import msgspec
 
-from reconciler import controller
 from reconciler.core.actions import Outcome
 from reconciler.core.history import NO_HISTORY, History, PastRun, history_of
 from reconciler.core.outcome import RunOutcome, count
 from reconciler.core.plan import Plan
 from reconciler.core.planner import timestamp
 from reconciler.errors import ReconcilerError
+from reconciler.runs.recall import past_runs
 from reconciler.runs.store import PlanStore
 
 REMEMBERED = 600.0
@@ -90,4 +90,4 @@ class Memory:
     def _from_store(self, at: datetime) -> tuple[tuple[PastRun, ...], int]:
         known = self._store.last_good(target="contacts")
         live = 0 if known is None else known.inputs.actual.count or 0
-        return controller.past_runs(self._store, at=at), live
+        return past_runs(self._store, at=at), live

@@ -14,6 +14,7 @@ from reconciler.core.actions import Because, Outcome
 from reconciler.core.guards import Accepted
 from reconciler.core.plan import Plan
 from reconciler.errors import PlanUnreadable
+from reconciler.runs.recall import recall
 from reconciler.runs.store import PlanStore
 from tests.report.plans import make_action, make_plan
 from tests.support.builders import default_rules
@@ -78,7 +79,7 @@ def test_a_damaged_outcome_of_the_week_is_no_outcome(store: PlanStore) -> None:
     path = Path(store.location) / f"{plan.id}.outcome.json"
     path.write_bytes(path.read_bytes().replace(b'"done": 0', b'"done": 9'))
     with pytest.raises(PlanUnreadable, match=plan.id):
-        controller.recall(store, at=NOW)
+        recall(store, at=NOW)
 
 
 def test_an_outcome_of_another_release_is_passed_over(store: PlanStore) -> None:
@@ -88,7 +89,7 @@ def test_an_outcome_of_another_release_is_passed_over(store: PlanStore) -> None:
     body = path.read_bytes().replace(b"reconciler.outcome/1", b"reconciler.outcome/0").rpartition(b'  "previous"')[0]
     path.write_bytes(sealed.seal(body, previous=None))
     assert sealed.is_whole(path.read_bytes())
-    assert controller.recall(store, at=NOW).counts["archive"] == 0
+    assert recall(store, at=NOW).counts["archive"] == 0
 
 
 def test_seven_days_are_remembered(store: PlanStore) -> None:
@@ -96,7 +97,7 @@ def test_seven_days_are_remembered(store: PlanStore) -> None:
     ran(store, at=NOW - timedelta(days=8), outcomes=archived("c1", "c2"))
     ran(store, at=NOW - timedelta(days=6), outcomes=archived("c3"))
     ran(store, at=NOW - timedelta(days=1), outcomes=archived("c4", "c5"))
-    assert controller.recall(store, at=NOW).counts["archive"] == 3
+    assert recall(store, at=NOW).counts["archive"] == 3
 
 
 @pytest.mark.parametrize(("rule", "flipped"), [("undo", {}), ("update-attributes", {"c1": {"name": 3}})])
@@ -112,7 +113,7 @@ def test_an_undo_is_known_by_its_plan(store: PlanStore, rule: str, flipped: dict
             store.put_plan(plan)
         done = Outcome(action="u-1", do="update", outcome="done", contact="c1", sent=action.set)
         store.put_outcome(plan, (done,), started_at=at, finished_at=at)
-    assert controller.recall(store, at=NOW).flips == (flipped if kept else {"c1": {"name": 3}})
+    assert recall(store, at=NOW).flips == (flipped if kept else {"c1": {"name": 3}})
 
 
 def test_a_damaged_plan_of_the_week_is_no_plan(store: PlanStore) -> None:
@@ -122,7 +123,7 @@ def test_a_damaged_plan_of_the_week_is_no_plan(store: PlanStore) -> None:
     path = Path(store.location) / f"{plan.id}.json"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(PlanUnreadable, match=plan.id):
-        controller.recall(store, at=NOW)
+        recall(store, at=NOW)
 
 
 def test_a_plan_that_was_erased_is_asked_like_any(store: PlanStore) -> None:
@@ -162,4 +163,4 @@ def test_taking_back_archives_makes_room_again(store: PlanStore) -> None:
     ran(store, at=NOW - timedelta(days=2), outcomes=archived("c1", "c2", "c3"))
     back = [msgspec.structs.replace(one, do="unarchive") for one in archived("c1", "c2")]
     ran(store, at=NOW - timedelta(days=1), outcomes=tuple(back))
-    assert controller.recall(store, at=NOW).counts["archive"] == 1
+    assert recall(store, at=NOW).counts["archive"] == 1
