@@ -46,7 +46,7 @@ def phone_pattern(e164: str) -> str:
 
 def meant(rows: Iterable[Row], whom: Whom) -> tuple[str, ...]:
     """The numbers of those rows of MEMBER_FIELDS that are meant, each once and in order."""
-    members = of.source_data("", rows, ()).members
+    members = of.source_data("", of.Members(rows), ()).members
     return tuple(dict.fromkeys(one.number for one in members if one.number and whom.is_meant(one)))
 
 
@@ -54,5 +54,5 @@ def found(name: str, rows: Iterable[Row], positions: Iterable[of.Entry], numbers
     """The members with these numbers, all of their rows, and their positions."""
     known = frozenset(numbers)
     return of.source_data(
-        name, (row for row in rows if row[0] in known), (entry for entry in positions if entry[0] in known)
+        name, of.Members(row for row in rows if row[0] in known), (entry for entry in positions if entry[0] in known)
     )

@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import partial
+from itertools import groupby
 from typing import Any, TypeAlias
+
+from msgspec.structs import astuple, replace
 
 from reconciler.core import poison
 from reconciler.core.model import Member, Position, Quarantined, SourceData
@@ -34,6 +37,9 @@ ADDRESS_FIELDS = ("member_id", "email", "is_primary")
 HELD_FIELDS = ("member_id", "code")
 """A position by the internal id of its member."""
 _EMAIL_AT = MEMBER_FIELDS.index("email")
+
+MOST_SHARED = 10_000
+"""Different texts that are kept in mind while members are made, so that equal ones are there once."""
 
 _TRUE = frozenset({"1", "\x01", "true", "t", "yes", "y"})
 """How `is_primary` says yes: TINYINT 1, BIT 1 (which arrives as a byte), BOOLEAN, or a word."""
@@ -88,50 +94,91 @@ _FORMS: dict[type, Callable[[Any], str | None]] = {
 """By exact type: a driver's own subclass is a kind of value that nobody has thought about."""
 
 
-def source_data(
-    name: str, members: Iterable[Row], positions: Iterable[Entry], *, page_size: int | None = None
-) -> SourceData:
-    """Rows of MEMBER_FIELDS and entries as what a source said, with the rows set apart that cannot be used.
+class Members:
+    """Members, made of rows of MEMBER_FIELDS as these come, so that no row has to be kept.
+
+    Texts that many members have, such as a region, are there once for all of them.
+    """
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._made: list[Member] = []
+        self._times: list[str] = []
+        """When each row was changed. No field of a member, but of rows alike in all of these it says which is first."""
+        self._unfit: dict[int, tuple[Reason, ...]] = {}
+        """By place among those made."""
+        self._latest: datetime | None = None
+        self._shared: dict[str, str] = {}
+        self.extend(rows)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._made.clear()
+        self._times.clear()
+        self._unfit.clear()
+        self._latest = None
+
+    def extend(self, rows: Iterable[Row], /) -> None:
+        """Take in some rows more, each as a member with what is sane of it."""
+        shared = self._shared.setdefault
+        for row in rows:
+            values, reasons = poison.sane(MEMBER_FIELDS, tuple([value or "" for value in row]))
+            number, first, last, email, phone, status, kind, region, facility, time = values
+            if reasons:
+                self._unfit[len(self._made)] = reasons
+            if len(self._shared) > MOST_SHARED:
+                self._shared.clear()
+            self._made.append(
+                Member(
+                    number,
+                    shared(first, first) or None,
+                    last or None,
+                    email or None,
+                    phone or None,
+                    shared(status, status) or None,
+                    shared(kind, kind) or None,
+                    shared(region, region) or None,
+                    shared(facility, facility) or None,
+                    _label("members", number),
+                )
+            )
+            self._times.append(time)
+            if time and (moment := poison.moment(time)) is not None:
+                self._latest = moment if self._latest is None else max(moment, self._latest)
+
+    def ordered(self) -> tuple[tuple[Member, ...], tuple[Quarantined, ...], str | None]:
+        """All of them as `source_data` says, the rows among them that cannot be used, and the latest change."""
+        numbers = [member.number for member in self._made]
+        people: list[Member] = []
+        unfit: list[Quarantined] = []
+        for number, alike in groupby(sorted(range(len(numbers)), key=numbers.__getitem__), key=numbers.__getitem__):
+            places = list(alike)
+            if len(places) > 1:
+                places.sort(key=self._values)
+            for count, at in enumerate(places, 1):
+                member = self._made[at]
+                if count > 1 or not number:
+                    member = replace(member, row=f"{member.row}#{count}")
+                people.append(member)
+                if at in self._unfit:
+                    unfit.append(Quarantined("members", number, member.row, self._unfit[at]))
+        return tuple(people), tuple(unfit), None if self._latest is None else self._latest.isoformat()
+
+    def _values(self, at: int) -> tuple[tuple[str, ...], str, tuple[Reason, ...]]:
+        """What orders rows that share a number."""
+        values = tuple([value or "" for value in astuple(self._made[at])])
+        return values, self._times[at], self._unfit.get(at, ())
+
+
+def source_data(name: str, members: Members, positions: Iterable[Entry], *, page_size: int | None = None) -> SourceData:
+    """Members and entries as what a source said, with the rows set apart that cannot be used.
 
     Members are ordered by number and then by the other values. `row` is `members/12345`; the next row with that number
     is `members/12345#2`. Rows without a number are kept, as `members/#1` and so on. Positions are ordered by number and
     code; `row` is `positions/12345/pres`, told apart as members are.
     """
-    people, unfit, changed_at = _members(members)
+    people, unfit, changed_at = members.ordered()
     held, unfit_too = _positions(positions)
     return SourceData(name, people, held, page_size, (*unfit, *unfit_too), changed_at)
-
-
-def _members(rows: Iterable[Row]) -> tuple[tuple[Member, ...], tuple[Quarantined, ...], str | None]:
-    ordered = sorted(poison.sane(MEMBER_FIELDS, tuple([value or "" for value in row])) for row in rows)
-    labels = _labels("members", ((row[0], row[0]) for row, _ in ordered))
-    members = tuple(
-        [
-            Member(
-                number,
-                first or None,
-                last or None,
-                email or None,
-                phone or None,
-                status or None,
-                kind or None,
-                region or None,
-                facility or None,
-                label,
-            )
-            for ((number, first, last, email, phone, status, kind, region, facility, _), _), label in zip(
-                ordered, labels, strict=True
-            )
-        ]
-    )
-    unfit = tuple(
-        Quarantined("members", member.number, member.row, reasons)
-        for (_, reasons), member in zip(ordered, members, strict=True)
-        if reasons
-    )
-    times = (time for row, _ in ordered if row[-1] and (time := poison.moment(row[-1])) is not None)
-    latest = max(times, default=None)
-    return members, unfit, None if latest is None else latest.isoformat()
 
 
 def _positions(entries: Iterable[Entry]) -> tuple[tuple[Position, ...], tuple[Quarantined, ...]]:
@@ -153,16 +200,18 @@ def _sane_entry(entry: Entry) -> tuple[Entry, tuple[Reason, ...]]:
 
 
 def _labels(name: str, keyed: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """A name for each (member number, key); equal keys stand together.
-
-    `#` within a key is written `%23`, so that no two rows share a name.
-    """
+    """A name for each (member number, key); equal keys stand together."""
     previous, count = None, 0
     for number, key in keyed:
         count = count + 1 if key == previous else 1
         previous = key
-        label = f"{name}/{key.replace('%', '%25').replace('#', '%23')}"
+        label = _label(name, key)
         yield label if number and count == 1 else f"{label}#{count}"
+
+
+def _label(name: str, key: str) -> str:
+    """The name of the first row with a key. `#` within one is written `%23`, so that no two rows share a name."""
+    return f"{name}/{key.replace('%', '%25').replace('#', '%23')}"
 
 
 def entries_by_number(rows: Iterable[Row]) -> Iterator[Entry]:

@@ -73,7 +73,7 @@ class SqlSource:
         match self.shape:
             case "sql":
                 members, positions = tables
-                return of.source_data(self.name, members, of.entries_by_number(positions))
+                return of.source_data(self.name, of.Members(members), of.entries_by_number(positions))
             case "mysql":
                 people, addresses, positions = tables
                 return self._join(people, addresses, positions)
@@ -101,7 +101,7 @@ class SqlSource:
                 f"{key.table}.{key.columns['id']}", "blanks, or one value in several rows, and must be a key"
             )
         members = of.with_address(people, of.address_by_id(addresses))
-        return of.source_data(self.name, members, of.entries_by_id(positions, numbers))
+        return of.source_data(self.name, of.Members(members), of.entries_by_id(positions, numbers))
 
     def _fetch(
         self, connection: Connection, reading: _Reading, progress: Progress, where: Where | None = None

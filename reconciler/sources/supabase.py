@@ -45,7 +45,9 @@ class SupabaseSource:
         Raises SourceUnreachable (also for an empty table where the key is not a service key), SourceShapeError with
         every table and column that is missing, and SourceIncomplete where a table did not hold still.
         """
-        (members, positions), full_page = self._tables.read(progress)
+        members = of.Members()
+        positions: list[of.Row] = []
+        full_page = self._tables.read(progress, (members, positions))
         return of.source_data(self.name, members, of.entries_by_number(positions), page_size=full_page)
 
     def find(self, whom: Whom) -> SourceData:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Literal
 
 from reconciler.errors import SourceIncomplete
@@ -39,6 +39,33 @@ class Full:
     def note(self, rows: int) -> None:
         """Such a page was seen."""
         self.rows = max(rows, self.rows or 0)
+
+
+class Order:
+    """The keys of a walk as they came, each once.
+
+    earlier: those of a walk that came to its end. As long as the same keys come again, none of them is kept twice.
+    """
+
+    def __init__(self, earlier: Order | None = None) -> None:
+        self._earlier: dict[str, None] = {} if earlier is None else earlier.keys
+        self._expected = iter(self._earlier)
+        self._as_before: int | None = 0
+        """How many came that were expected; None as soon as another one did."""
+        self.keys: dict[str, None] = {}
+        """Those kept here: all, or none where they are the earlier ones."""
+
+    def note(self, key: str) -> None:
+        """A key other than the last one came. Raises Moved for one that came before."""
+        if self._as_before is not None:
+            if next(self._expected, None) == key:
+                self._as_before += 1
+                return
+            self.keys = dict.fromkeys(islice(self._earlier, self._as_before))
+            self._as_before = None
+        if key in self.keys:
+            raise Moved("a key came again after others: the key order is broken between pages")
+        self.keys[key] = None
 
 
 def count(wire: Wire, table: str, column: str) -> int:
@@ -76,6 +103,7 @@ class Walk:
     columns: tuple[str, ...]
     page_size: int
     full: Full
+    order: Order
 
     def pages(self) -> Iterator[Sequence[Record]]:
         """All rows, those with a key first, in its order; of rows that share one, all in one go.
@@ -95,7 +123,6 @@ class Walk:
         where: tuple[str, Literal["not.is", "gte"], str] = (key, "not.is", "null")
         last: str | None = None
         of_last = previous = 0
-        left: set[str] = set()
         while page := self._ask(where, of_last):
             if last is not None:
                 # Rows beyond the page before: that one was as long as the server makes them.
@@ -106,10 +133,7 @@ class Walk:
                 if text == last:
                     of_last += 1
                     continue
-                if last is not None:
-                    left.add(last)
-                if text in left:
-                    raise Moved("a key came again after others: the key order is broken between pages")
+                self.order.note(text)
                 last, of_last = text, 1
             yield page
             where = (key, "gte", last or "")

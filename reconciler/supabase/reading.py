@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from reconciler.core.rules import Table
 from reconciler.errors import SourceShapeError
@@ -14,6 +14,18 @@ RULES_FILE = "rules/sources.yaml"
 
 Row: TypeAlias = tuple[str | None, ...]
 """Texts, in the order of the fields that were asked for."""
+
+
+class Kept(Protocol):
+    """Where the rows of one table go, page by page, so that what is made of them is there only once. A list is one."""
+
+    def extend(self, rows: Iterable[Row], /) -> None:
+        """Take in some rows more, and keep of them no more than is wanted."""
+        ...
+
+    def clear(self) -> None:
+        """Forget all rows: the table is read anew."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +52,9 @@ class Reading:
 
     def rows(self, page: Sequence[Record]) -> list[Row]:
         """All fields of many rows. Raises SourceShapeError that names the first value which has no text form."""
+        text, columns = self.text, [self.table.columns.get(name) for name in self.fields]
         try:
-            return [self.row(record, self.fields) for record in page]
+            return [tuple([None if name is None else text(record[name]) for name in columns]) for record in page]
         except TypeError:
             pass
         # Here, so that the error, which may quote the value, is not its context.

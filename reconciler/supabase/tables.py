@@ -18,9 +18,9 @@ from typing import Literal
 from reconciler.core.model import Progress
 from reconciler.errors import SourceIncomplete, SourceShapeError, SourceUnreachable
 from reconciler.supabase.keys import SET_THE_KEY, is_service_key
-from reconciler.supabase.pages import PAGE_SIZE, Full, Moved, Walk, count, matching
+from reconciler.supabase.pages import PAGE_SIZE, Full, Moved, Order, Walk, count, matching
 from reconciler.supabase.questions import Question
-from reconciler.supabase.reading import RULES_FILE, Reading, Row
+from reconciler.supabase.reading import RULES_FILE, Kept, Reading, Row
 from reconciler.supabase.trouble import MissingColumn, MissingTable, NotText
 from reconciler.supabase.wire import Wire
 
@@ -75,19 +75,23 @@ class Tables:
     _page_size: int
     _sleep: Callable[[float], None] = field(repr=False)
 
-    def read(self, progress: Progress) -> tuple[list[list[Row]], int | None]:
-        """The rows of each table, in the order of its key; and how long a full page is, where one was seen.
+    def read(self, progress: Progress, into: Sequence[Kept]) -> int | None:
+        """Fill each of `into`, which are empty, with the rows of one table, in the order of its key; how long a full
+        page is, where one was seen. What is filled is worth nothing where this raises.
 
         Raises SourceUnreachable (also for an empty table where the key is not a service key), SourceShapeError with
         every table and column that is missing, and SourceIncomplete where a table did not hold still.
         """
         full = Full()
         with self.asked() as asked:
-            tables = [self._settled(asked.wire, reading, full, progress) for reading in self._readings]
-        for reading, found in zip(self._readings, tables, strict=True):
+            counts = [
+                self._settled(asked.wire, reading, full, progress, kept)
+                for reading, kept in zip(self._readings, into, strict=True)
+            ]
+        for reading, found in zip(self._readings, counts, strict=True):
             if not found:
                 self.believe_empty(reading.holds, asked)
-        return tables, full.rows
+        return full.rows
 
     @contextmanager
     def asked(self) -> Iterator[Asked]:
@@ -109,13 +113,15 @@ class Tables:
             next_step=SET_THE_KEY,
         )
 
-    def _settled(self, wire: Wire, reading: Reading, full: Full, progress: Progress) -> list[Row]:
-        """The rows of a table that held still while it was read."""
+    def _settled(self, wire: Wire, reading: Reading, full: Full, progress: Progress, into: Kept) -> int:
+        """Read the rows of a table that holds still while it is read; how many they are."""
         for attempt in range(READS):
             try:
-                return self._read_once(wire, reading, full, progress)
+                return self._read_once(wire, reading, full, progress, into)
             except Moved as error:
-                moved = error
+                # Without its traceback, which would keep what it was about while all is read anew.
+                moved = error.with_traceback(None)
+            into.clear()
             if attempt + 1 < READS:
                 self._sleep(2.0 * 2**attempt)
         raise SourceIncomplete(
@@ -124,36 +130,44 @@ class Tables:
             next_step="Something writes to it. Let that finish, then run the command again.",
         ) from moved
 
-    def _read_once(self, wire: Wire, reading: Reading, full: Full, progress: Progress) -> list[Row]:
+    def _read_once(self, wire: Wire, reading: Reading, full: Full, progress: Progress, into: Kept) -> int:
         key = reading.columns(reading.key)[0]
         before = count(wire, reading.table.table, key)
-        rows: list[Row] = []
-        for page in self._walk(wire, reading, reading.fields, full).pages():
-            rows.extend(reading.rows(page))
-            progress(reading.holds, len(rows), before)
-            if len(rows) > before:
+        came = 0
+        keys: list[str | None] = []
+        order = Order()
+        for page in self._walk(wire, reading, reading.fields, full, order).pages():
+            rows = reading.rows(page)
+            into.extend(rows)
+            keys.extend(text for row in rows for text in row[: len(reading.key)])
+            came += len(rows)
+            progress(reading.holds, came, before)
+            if came > before:
                 raise Moved(f"{before} rows were counted and more came")
-        if len(rows) != before:
-            raise Moved(f"{before} rows were counted and {len(rows)} came")
-        self._compare_keys(wire, reading, rows)
+        if came != before:
+            raise Moved(f"{before} rows were counted and {came} came")
+        self._compare_keys(wire, reading, keys, order)
         after = count(wire, reading.table.table, key)
         if after != before:
             raise Moved(f"{before} rows were counted before and {after} after")
-        return rows
+        return came
 
-    def _compare_keys(self, wire: Wire, reading: Reading, rows: Sequence[Row]) -> None:
-        """Read the keys again, and hold them against the rows. Raises Moved where one differs."""
+    def _compare_keys(self, wire: Wire, reading: Reading, keys: Sequence[str | None], order: Order) -> None:
+        """Read the keys again, and hold them against those of the first reading: their texts, one behind the other.
+
+        Raises Moved where one differs.
+        """
         at = 0
-        for page in self._walk(wire, reading, reading.key, Full()).pages():
-            for record in page:
-                if at == len(rows) or rows[at][: len(reading.key)] != reading.row(record, reading.key):
-                    raise Moved("the keys changed between the first reading and the second")
-                at += 1
-        if at != len(rows):
+        for page in self._walk(wire, reading, reading.key, Full(), Order(order)).pages():
+            again = [text for record in page for text in reading.row(record, reading.key)]
+            if keys[at : at + len(again)] != again:
+                raise Moved("the keys changed between the first reading and the second")
+            at += len(again)
+        if at != len(keys):
             raise Moved("keys were missing in the second reading")
 
-    def _walk(self, wire: Wire, reading: Reading, fields: Sequence[str], full: Full) -> Walk:
-        return Walk(wire, reading.table.table, reading.columns(fields), self._page_size, full)
+    def _walk(self, wire: Wire, reading: Reading, fields: Sequence[str], full: Full, order: Order) -> Walk:
+        return Walk(wire, reading.table.table, reading.columns(fields), self._page_size, full, order)
 
 
 def open_tables(

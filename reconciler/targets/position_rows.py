@@ -15,7 +15,7 @@ from reconciler.core.rules.columns import column_problems
 from reconciler.errors import RulesError
 from reconciler.supabase.pages import PAGE_SIZE, matching
 from reconciler.supabase.questions import Condition, Delete, Insert, Question, Record, Update, any_of
-from reconciler.supabase.reading import Reading
+from reconciler.supabase.reading import Reading, Row
 from reconciler.supabase.tables import open_tables
 from reconciler.supabase.wire import Wire
 
@@ -54,7 +54,8 @@ def open_position_rows(
 
     def read(progress: Progress) -> tuple[PositionRow, ...]:
         # The source's positions are reported by that word, side by side with these.
-        (rows,), _ = tables.read(lambda _positions, done, total: progress("rows", done, total))
+        rows: list[Row] = []
+        tables.read(lambda _positions, done, total: progress("rows", done, total), (rows,))
         return tuple([PositionRow(*row) for row in rows])
 
     return read

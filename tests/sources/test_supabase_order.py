@@ -70,6 +70,40 @@ def test_pages_in_no_order_are_refused(
         supabase.read(transport=changed(change))
 
 
+def in_the_second_reading(change: Callable[[str], str]) -> Between:
+    """A proxy that asks for keys after other ones than it was asked for, once all rows were read."""
+
+    def handle(_number: int, request: httpx.Request, real: httpx.BaseTransport) -> httpx.Response:
+        asked = request.url.params
+        where = asked.get("membernumber", "")
+        if asked["select"] == "membernumber" and where.startswith("gte."):
+            url = request.url.copy_set_param("membernumber", change(where))
+            request = httpx.Request(request.method, url, headers=request.headers)
+        return real.handle_request(request)
+
+    return Between(handle)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda where: min(where, "gte.109"), "a key came again after others: the key order is broken between pages"),
+        (lambda where: max(where, "gte.115"), "the keys changed between the first reading and the second"),
+        (lambda where: "gte.200" if where > "gte.109" else where, "keys were missing in the second reading"),
+    ],
+    ids=["an earlier page", "a later page", "no page"],
+)
+def test_a_second_reading_that_is_another_is_refused(
+    postgres_shared_url: str, change: Callable[[str], str], says: str
+) -> None:
+    """The keys must come again as they came: in order, the same, and all of them."""
+    with (
+        project(postgres_shared_url, MEMBERS, HELD, max_rows=10) as supabase,
+        pytest.raises(SourceIncomplete, match=f"do not add up .* in the last one {says}"),
+    ):
+        supabase.read(transport=in_the_second_reading(change))
+
+
 def test_half_a_character_sets_its_row_apart(postgres_shared_url: str) -> None:
     r"""`\ud800` is JSON and no text: nothing that holds it can be written as UTF-8, neither a plan nor a request."""
 

@@ -43,7 +43,7 @@ def read(members: Iterable[Mapping[str, Any]], positions: Iterable[Iterable[str]
     """What a source makes of these rows, in the words of rules/sources.yaml."""
     return of.source_data(
         "sqlite",
-        [tuple([of.text_of(row.get(field)) for field in of.MEMBER_FIELDS]) for row in members],
+        of.Members(tuple([of.text_of(row.get(field)) for field in of.MEMBER_FIELDS]) for row in members),
         of.entries_by_number(tuple(of.text_of(value) for value in row) for row in positions),
     )
 
