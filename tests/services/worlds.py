@@ -56,6 +56,27 @@ MYSQL_TABLES = (
 )
 
 
+def member(number: str | None = "12345", **changes: Any) -> dict[str, Any]:
+    """A dull member."""
+    dull = {
+        "membernumber": number,
+        "firstname": "Ann",
+        "lastname": "Lee",
+        "email": "ann@example.org",
+        "phone": "(765) 465-7031",
+        "status": "Active",
+        "membertypeid": 6,
+        "region": "NEA",
+        "facility": "ZNY",
+    }
+    return {**dull, **changes}
+
+
+def position(number: str | None = "12345", code: str | None = "pres") -> dict[str, Any]:
+    """A dull position."""
+    return {"membernumber": number, "positioncode": code}
+
+
 def write_sqlite(path: Path, members: Rows, positions: Rows) -> str:
     """Make a new SQLite file of shape `sql`; returns its SQLAlchemy URL."""
     columns = (*SHARED, "email")

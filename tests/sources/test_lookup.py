@@ -23,8 +23,8 @@ from reconciler.sources.sql import open_sql
 from tests.services.mariadb import MariaDb
 from tests.services.postgres import write_postgres
 from tests.services.postgrest.server import ANON_KEY
+from tests.services.supabase import project
 from tests.services.worlds import Rows, connect_mysql, write_mysql, write_sqlite
-from tests.sources.supabase_support import project
 from tests.sources.test_same_plan import HELD, NASTY, whole
 from tests.sources.test_sql import SOURCES
 

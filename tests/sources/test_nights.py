@@ -18,9 +18,9 @@ from reconciler.errors import SourceError
 from reconciler.sources import Source
 from reconciler.sources.sql import open_sql
 from tests.services.postgrest.server import Answer, Call, Counted, Cut, Fault, Slow
+from tests.services.supabase import Project, project
 from tests.services.worlds import Rows, write_mysql
 from tests.sources.planning import planned
-from tests.sources.supabase_support import Project, project
 from tests.support.builders import default_rules
 
 Manner: TypeAlias = Literal["ok", "slow", "down", "unreachable", "cut", "lying"]

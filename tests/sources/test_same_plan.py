@@ -17,9 +17,9 @@ from reconciler.core.plan import encode
 from reconciler.core.rules import Rules
 from reconciler.sources import Source
 from reconciler.sources.sql import open_sql
+from tests.services.supabase import project
 from tests.services.worlds import Rows, connect_mysql, fill_mysql, write_mysql, write_sqlite
 from tests.sources.planning import planned
-from tests.sources.supabase_support import project
 from tests.support.builders import default_rules
 
 NASTY: Rows = [

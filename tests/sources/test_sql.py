@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pymysql
@@ -24,33 +23,12 @@ from reconciler.sources import Source
 from reconciler.sources.sql import Shape, SqlSource, open_sql
 from reconciler.sources.sql_database import open_database
 from tests.services.mariadb import MariaDb
-from tests.services.worlds import Rows, connect_mysql, write_mysql, write_sqlite
+from tests.services.worlds import Rows, connect_mysql, member, position, write_mysql, write_sqlite
 
 SOURCES = msgspec.convert(
     yaml.safe_load((Path(__file__).parents[2] / "rules" / "sources.yaml").read_text(encoding="utf-8")), Sources
 )
 CANARY = "k4narienvogel"
-
-
-def member(number: str | None = "12345", **changes: Any) -> dict[str, Any]:
-    """A dull member."""
-    dull = {
-        "membernumber": number,
-        "firstname": "Ann",
-        "lastname": "Lee",
-        "email": "ann@example.org",
-        "phone": "(765) 465-7031",
-        "status": "Active",
-        "membertypeid": 6,
-        "region": "NEA",
-        "facility": "ZNY",
-    }
-    return {**dull, **changes}
-
-
-def position(number: str | None = "12345", code: str | None = "pres") -> dict[str, Any]:
-    """A dull position."""
-    return {"membernumber": number, "positioncode": code}
 
 
 def ignore(_what: str, _done: int, _total: int | None) -> None:

@@ -13,9 +13,9 @@ from reconciler.core.plan import Plan
 from reconciler.core.rules import Sources
 from reconciler.sources.sql import Shape, open_sql
 from reconciler.sources.sql_database import open_database
-from tests.services.worlds import connect_mysql, write_mysql, write_sqlite
+from tests.services.worlds import connect_mysql, member, write_mysql, write_sqlite
 from tests.sources.planning import planned
-from tests.sources.test_sql import SOURCES, ignore, member, sqlite_run
+from tests.sources.test_sql import SOURCES, ignore, sqlite_run
 
 
 def timed(shape: Shape, column: str) -> Sources:

@@ -20,9 +20,9 @@ from reconciler.errors import RulesError, SourceIncomplete, SourceShapeError
 from reconciler.sources.supabase import open_supabase
 from reconciler.supabase.tables import READS
 from tests.services.postgrest.server import SERVICE_KEY, Call, Counted, Fault
-from tests.services.worlds import Rows, write_mysql, write_sqlite
-from tests.sources.supabase_support import Project, project
-from tests.sources.test_sql import HELD, SOURCES, TRAPS, member, position
+from tests.services.supabase import Project, project
+from tests.services.worlds import Rows, member, position, write_mysql, write_sqlite
+from tests.sources.test_sql import HELD, SOURCES, TRAPS
 from tests.sources.test_sql import read as read_sql
 from tests.support.campaign import NIGHTLY
 

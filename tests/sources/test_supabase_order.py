@@ -13,9 +13,10 @@ from reconciler.core.plan import decode, encode
 from reconciler.core.rules import Sources
 from reconciler.errors import SourceIncomplete
 from tests.services.postgrest.server import SERVICE_KEY
+from tests.services.supabase import Between, project
+from tests.services.worlds import member, position
 from tests.sources.planning import planned
-from tests.sources.supabase_support import Between, project
-from tests.sources.test_sql import SOURCES, ignore, member, position
+from tests.sources.test_sql import SOURCES, ignore
 
 MEMBERS = [member(str(100 + at), email=f"m{at}@example.org") for at in range(30)]
 HELD = [position("100")]

@@ -10,7 +10,7 @@ from reconciler.cli import run
 from reconciler.core.plan import decode
 from reconciler.simulator import RunningSimulator
 from tests.services.postgrest.server import SERVICE_KEY
-from tests.sources.supabase_support import project
+from tests.services.supabase import project
 
 REPOSITORY = Path(__file__).parents[2]
 MEMBERS = [

@@ -33,8 +33,9 @@ from tests.services.postgrest.server import (
     Slow,
     legacy_key,
 )
-from tests.sources.supabase_support import Between, first, project
-from tests.sources.test_sql import SOURCES, everything_said, ignore, member, position
+from tests.services.supabase import Between, first, project
+from tests.services.worlds import member, position
+from tests.sources.test_sql import SOURCES, everything_said, ignore
 
 CANARY = "k4narienvogel"
 MEMBERS = [member(str(at), lastname=CANARY, email=f"{CANARY}@x.org") for at in range(25)]

@@ -9,14 +9,14 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from reconciler.core.model import Progress, SourceData
+from reconciler.core.model import Progress, SourceData, silent
 from reconciler.core.rules import Sources
 from reconciler.sources import Source
 from reconciler.sources.supabase import open_supabase
 from tests.services.postgres import write_postgres
 from tests.services.postgrest.server import SERVICE_KEY, Call, Fault, Shim
 from tests.services.worlds import Rows
-from tests.sources.test_sql import SOURCES, ignore
+from tests.support.builders import default_rules
 
 Handler: TypeAlias = Callable[[int, httpx.Request, httpx.BaseTransport], httpx.Response]
 
@@ -28,15 +28,17 @@ class Project:
     shim: Shim
     waits: list[float] = field(default_factory=list)
 
-    def source(self, key: str = SERVICE_KEY, *, sources: Sources = SOURCES, **options: Any) -> Source:
+    def source(self, key: str = SERVICE_KEY, *, sources: Sources | None = None, **options: Any) -> Source:
         """The project as a source."""
-        return open_supabase(self.shim.base_url, key, sources, sleep=self.waits.append, **options)
+        return open_supabase(
+            self.shim.base_url, key, sources or default_rules().sources, sleep=self.waits.append, **options
+        )
 
     def source_at(self, url: str) -> Source:
         """A project at another address, where perhaps nobody is."""
-        return open_supabase(url, SERVICE_KEY, SOURCES, sleep=self.waits.append)
+        return open_supabase(url, SERVICE_KEY, default_rules().sources, sleep=self.waits.append)
 
-    def read(self, key: str = SERVICE_KEY, *, progress: Progress = ignore, **options: Any) -> SourceData:
+    def read(self, key: str = SERVICE_KEY, *, progress: Progress = silent, **options: Any) -> SourceData:
         """One read, with the rules as they are shipped."""
         return self.source(key, **options).read(progress)
 

@@ -20,8 +20,8 @@ from reconciler.supabase.reading import Reading, Row
 from reconciler.supabase.tables import open_tables
 from reconciler.supabase.wire import Wire
 from tests.services.postgrest.server import SERVICE_KEY
-from tests.sources.supabase_support import project
-from tests.sources.test_sql import member, position
+from tests.services.supabase import project
+from tests.services.worlds import member, position
 from tests.support.campaign import NIGHTLY
 
 COUNT = 200_000
