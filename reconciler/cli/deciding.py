@@ -28,10 +28,13 @@ def decided(
     decide: Callable[[_Reader_co, Progress], Awaitable[Plan]],
 ) -> Plan:
     """What is decided over an opened target, with progress on stderr."""
+    made: list[Plan] = []  # and not what `run` returns: asyncio.run writes that out as text, twice, to compare handlers
+    # of signals (CPython 3.11: signal.getsignal tries its enum, whose error quotes the handler, and that the task)
 
-    async def run() -> Plan:
+    async def run() -> None:
         async with open_target() as target:
             with terminal.showing_progress() as progress:
-                return await decide(target.reader, progress)
+                made.append(await decide(target.reader, progress))
 
-    return asyncio.run(run())
+    asyncio.run(run())
+    return made[0]
