@@ -111,7 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for a terminal that is not UTF-8
-    sys.exit(run(arguments))
+    exit_code = run(arguments)
+    gc.freeze()  # what is left goes with the process: as it ends, Python would walk all of it several times over
+    sys.exit(exit_code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
