@@ -90,6 +90,7 @@ async def plan(
         )
         # Step 2: decide. Pure: the same world gives the same plan.
         made = make_plan(world, request.scope, context)
+        del world  # of which the plan keeps what it is about: the rest makes room before the plan is written
         store.put_plan(made)
     return made
 
