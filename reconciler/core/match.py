@@ -7,7 +7,6 @@ contact is left to a person (design §4.3).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -101,17 +100,17 @@ class Matcher:
         """Who this contact is. A mapping is a person's decision and ends the matter."""
         if (number := self._mappings.get(contact.id)) is not None:
             return self._mapped(contact, number)
-        ties = tuple(tie for one in self._identifiers if (tie := self._tie(contact, one)) is not None)
+        ties = tuple([tie for one in self._identifiers if (tie := self._tie(contact, one)) is not None])
         if not ties:
             return Match(contact, "none", None, ())
-        number, *others = dict.fromkeys(chain.from_iterable([tie.numbers for tie in ties]))
+        number, *others = dict.fromkeys([number for tie in ties for number in tie.numbers])
         if others:
             # A father and a son of one name may share a phone: the member number then says which of them it is.
             agreed = tuple(one for one in (number, *others) if all(one in tie.numbers for tie in ties))
             if len(agreed) != 1 or not all(tie.confirmed for tie in ties):
                 return _undecided(contact, ties, agreed)
             number = agreed[0]
-        if not any(tie.confirmed for tie in ties):
+        if not [tie for tie in ties if tie.confirmed]:
             why = f"{ties[0].by} points to member {number}, and nothing else about it agrees"
             return Match(contact, "conflict", None, ties, why)
         if (foreign := _foreign_external_id(contact, number)) is not None:
@@ -135,8 +134,7 @@ class Matcher:
             return None
         if identifier.confirm is None:
             return Tie(identifier.by, value, numbers)
-        sure = tuple(number for number in numbers if self._confirmed(contact, number, identifier.confirm))
-        if sure:
+        if sure := self._confirmed(contact, numbers, identifier.confirm):
             return Tie(identifier.by, value, sure)
         return Tie(identifier.by, value, numbers, confirmed=False) if identifier.unconfirmed == "review" else None
 
@@ -154,9 +152,16 @@ class Matcher:
                     found = self._people.by_phone.get(parse_phone(text, self._region).e164 or "")
                 return found or ()
 
-    def _confirmed(self, contact: Contact, number: str, confirm: Confirm) -> bool:
-        members = self._people.by_number[number]
-        return any(confirms(contact, member, confirm, people=self._people, region=self._region) for member in members)
+    def _confirmed(self, contact: Contact, numbers: tuple[str, ...], confirm: Confirm) -> tuple[str, ...]:
+        """Those of the numbers of which a row agrees."""
+        people, region = self._people, self._region
+        sure = [
+            number
+            for number in numbers
+            for member in people.by_number[number]
+            if confirms(contact, member, confirm, people=people, region=region)
+        ]
+        return tuple(dict.fromkeys(sure))
 
 
 def _undecided(contact: Contact, ties: tuple[Tie, ...], agreed: tuple[str, ...]) -> Match:
