@@ -173,8 +173,12 @@ def _template(source: str) -> _Maker:
         text = "".join(text.replace("%", "%%") + ("%s" if name and next(left) else "") for text, name in pieces)
         return text.strip() if all(given) else " ".join(text.split())
 
+    whole = around(*[True] * len(names))
+
     def make(member: Member, _extras: _Extras) -> str | None:
-        values = [getattr(member, name) for name in names]
+        values = tuple([getattr(member, name) for name in names])
+        if None not in values:
+            return whole % values if values else None
         given = tuple(value for value in values if value is not None)
         return around(*(value is not None for value in values)) % given if given else None
 
