@@ -46,23 +46,23 @@ def orphans(world: World) -> Iterator[Contact]:
 def _orphans(world: World) -> Iterator[tuple[Contact, str, str]]:
     """The contacts, each with the number it shows and the one it is tied to, by contact id; a stranger's are one."""
     pattern = re.compile(world.rules.findings.orphan_contact.looks_like)
+    held = _held(world)
     contacts: list[tuple[Contact, str | None]] = [(contact, None) for contact in world.matches.strangers]
     for tied_to, matches in world.matches.tied.items():
-        if not _is_held(world, tied_to):
+        if tied_to not in held:
             contacts.extend((match.contact, tied_to) for match in matches)
     for contact, whose in sorted(contacts, key=lambda pair: pair[0].id):
         texts = map(as_text, (contact.external_id, contact.custom_attributes.get("member_number")))
         number = next((text for text in texts if text is not None and pattern.fullmatch(text)), None)
-        if number is not None and not _is_held(world, number):
+        if number is not None and number not in held:
             yield contact, number, whose or number
 
 
-def _is_held(world: World, number: str) -> bool:
-    """Whether somebody who should be a contact has this number, or may have: of a quarantined row nobody knows."""
-    if number in world.people.unsure:
-        return True
+def _held(world: World) -> frozenset[str]:
+    """Numbers of those who should be a contact, or may have to: of a quarantined row nobody knows. Never iterated."""
     statuses = world.rules.contacts.who.status
-    return any(member.status in statuses for member in world.people.by_number.get(number, ()))
+    rows = world.people.by_number.items()
+    return world.people.unsure.union([number for number, of in rows for member in of if member.status in statuses])
 
 
 def _verdict(world: World, contact: Contact, number: str, tied_to: str) -> tuple[str, tuple[Ask, ...]]:
