@@ -71,6 +71,7 @@ class _Groupings:
         self._world = world
         self._disputed = {match.contact.id: match for match in world.matches.disputed}
         self._tied = {match.contact.id: match for matches in world.matches.tied.values() for match in matches}
+        self._region = phone_region(world.rules)
         self._names_tell = _names_tell(world.rules)
         self._group_of: dict[_Key, set[_Key]] = {}
 
@@ -112,11 +113,10 @@ class _Groupings:
         near = [*world.matches.tied.get(number, ()), *world.matches.claimed.get(number, ())]
         yield from (("contact", match.contact.id) for match in near)
         yield from (("contact", one.id) for one in world.snapshot.by_external_id.get(number, ()))
-        names = {_name_of(member) for member in world.people.by_number[number]}
         for member in world.people.by_number[number]:
             yield from self._of_email(member.email)
-            phone = world.people.e164_of(member, region=phone_region(world.rules))
-            yield from self._of_phone(phone, names)
+            phone = world.people.e164_of(member, region=self._region)
+            yield from self._of_phone(phone, {number})
 
     def _near_contact(self, contact: Contact) -> Iterator[_Key]:
         world = self._world
@@ -127,21 +127,27 @@ class _Groupings:
         if contact.external_id:
             yield from (("contact", one.id) for one in world.snapshot.by_external_id.get(contact.external_id, ()))
         yield from self._of_email(contact.email)
-        names = {_name_of(member) for number in known for member in world.people.by_number[number]}
-        phone = parse_phone(contact.phone, phone_region(world.rules)).e164 if contact.phone else None
-        yield from self._of_phone(phone, names | {fold_name(contact.name or "")})
+        phone = parse_phone(contact.phone, self._region).e164 if contact.phone else None
+        yield from self._of_phone(phone, set(known), name=contact.name or "")
 
     def _of_email(self, email: str | None) -> Iterator[_Key]:
         if email:
-            yield from (("member", one) for one in self._world.people.by_email.get(fold_email(email), ()))
-            yield from (("contact", one.id) for one in self._world.snapshot.by_email.get(fold_email(email), ()))
+            folded = fold_email(email)
+            yield from (("member", one) for one in self._world.people.by_email.get(folded, ()))
+            yield from (("contact", one.id) for one in self._world.snapshot.by_email.get(folded, ()))
 
-    def _of_phone(self, phone: str | None, names: set[str]) -> Iterator[_Key]:
-        """Members who have this phone too, and one of these names where nobody is known by a phone without the name:
-        colleagues of one office have nothing to do here then.
+    def _of_phone(self, phone: str | None, known: set[str], *, name: str | None = None) -> Iterator[_Key]:
+        """Members who have this phone beside those known to be near, and this name or one of theirs where nobody is
+        known by a phone without the name: colleagues of one office have nothing to do here then.
         """
         people = self._world.people
-        for number in people.by_phone.get(phone or "", ()):
+        others = [number for number in people.by_phone.get(phone or "", ()) if number not in known]
+        if not others:
+            return
+        names = {_name_of(member) for number in known for member in people.by_number[number]}
+        if name is not None:
+            names.add(fold_name(name))
+        for number in others:
             if not self._names_tell or any(_name_of(member) in names for member in people.by_number[number]):
                 yield "member", number
 
