@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.campaign import NIGHTLY
+from tests.support.memory import keep_files_in_memory
 from tests.support.silence import OVERHEARD, personal_in
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 settings.register_profile("main", derandomize=True, deadline=None)
 settings.register_profile("nightly", max_examples=2000, deadline=None, print_blob=True)
 settings.load_profile("nightly" if NIGHTLY else "main")
+
+keep_files_in_memory()
 
 
 _said: list[str] = []
