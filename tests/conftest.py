@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import weakref
@@ -24,6 +25,10 @@ settings.register_profile("nightly", max_examples=2000, deadline=None, print_blo
 settings.load_profile("nightly" if NIGHTLY else "main")
 
 keep_files_in_memory()
+
+# With each call, httpx's ASGITransport asks sniffio whether this is trio, and searches all of sys.path for what nobody
+# installs. This says at once that it is not there (https://docs.python.org/3/reference/import.html#the-module-cache).
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]  # None is what the import system has for this
 
 
 _said: list[str] = []
@@ -49,6 +54,12 @@ def pytest_configure() -> None:
     """Listen to everything, from the first test to the last."""
     sys.addaudithook(_listen)
     logging.getLogger().addHandler(_Ear(level=logging.WARNING))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: the collector need not go through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _counted() -> list[str]:
