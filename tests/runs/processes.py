@@ -7,6 +7,7 @@ not the interpreter's start. It has one thread, as a process that forks must. Or
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from reconciler import controller
 from reconciler.core import plan as plan_file
 from reconciler.core.plan import Plan
 from reconciler.errors import ReconcilerError
+from reconciler.runs import durable as _durable  # noqa: F401 - else each night would import the engine for itself
 from reconciler.runs.caution import Caution
 from reconciler.runs.lock import Lease
 from reconciler.runs.state import StateDatabase
@@ -118,6 +120,7 @@ def warm(*, says: IO[bytes] | None = None) -> Iterator[Warm]:
 
 def main() -> None:
     """Carry out orders until there are no more."""
+    gc.freeze()  # what all nights share, the collector of none need go through
     for line in sys.stdin.buffer:
         report = _report_on(msgspec.json.decode(line, type=Order))
         sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
