@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import sys
 import weakref
 from collections.abc import Generator
@@ -14,6 +15,7 @@ from hypothesis import settings
 
 from tests.support.campaign import NIGHTLY
 from tests.support.memory import keep_files_in_memory
+from tests.support.order import longest_first
 from tests.support.silence import OVERHEARD, personal_in
 
 if TYPE_CHECKING:
@@ -54,6 +56,14 @@ def pytest_configure() -> None:
     """Listen to everything, from the first test to the last."""
     sys.addaudithook(_listen)
     logging.getLogger().addHandler(_Ear(level=logging.WARNING))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, the longest come first; one after the other, all stay where they are."""
+    parts = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if parts > 1:
+        items[:] = longest_first(items, parts=parts, function=lambda item: item.name.partition("[")[0])
 
 
 def pytest_collection_finish() -> None:
