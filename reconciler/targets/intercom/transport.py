@@ -14,6 +14,9 @@ habits matter to a client that must know whether a write left the house, and are
 
 from __future__ import annotations
 
+import ssl
+from functools import cache
+
 import aiohttp
 import httpx
 from aiohttp.client_middlewares import ClientHandlerType
@@ -33,7 +36,7 @@ def open_transport(*, max_connections: int) -> AiohttpTransport:
     """A transport with TLS verified against certifi's roots, without proxies from the environment, redirects or
     cookies.
     """
-    tls = httpx.create_ssl_context(trust_env=False)
+    tls = _tls()
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=max_connections, ssl=tls, keepalive_timeout=KEEP_ALIVE)
@@ -42,6 +45,12 @@ def open_transport(*, max_connections: int) -> AiohttpTransport:
         )
 
     return AiohttpTransport(verify=tls, trust_env=False, client=session)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once a process: to read certifi's roots takes 17 ms, and a command may open several connections."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def never_sent(error: Exception) -> bool:
