@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -29,6 +29,13 @@ from reconciler.runs.store import PlanStore
 from reconciler.simulator import LoggedCall, Options, Simulator, build_app
 from reconciler.targets.intercom import IntercomTarget
 from tests.properties.strategies import START, Union
+
+T = TypeVar("T")
+
+
+def run(runner: asyncio.Runner, night: Coroutine[Any, Any, T]) -> T:
+    """In the loop of the runner, but without its care for Ctrl-C, which makes a text of whole nights each time."""
+    return runner.get_loop().run_until_complete(night)
 
 
 class Clock:

@@ -19,7 +19,7 @@ from reconciler.core.whom import Whom, named_by
 from reconciler.core.world import World, build_world
 from reconciler.member import Around, gather_around
 from tests.properties.found import FOUND
-from tests.properties.night import Desk, open_desk
+from tests.properties.night import Desk, open_desk, run
 from tests.properties.strategies import Union, unions
 from tests.support.asked import Asked
 from tests.support.builders import default_rules
@@ -75,7 +75,7 @@ def by_value(member: Member) -> tuple[str, ...]:
 def check(runner: asyncio.Runner, union: Union, contact: str | None, number: str) -> None:
     """Gather around one, decide, and hold it against the whole."""
     with open_desk(union) as desk:
-        whole, part, numbers = runner.run(both(desk, contact, number))
+        whole, part, numbers = run(runner, both(desk, contact, number))
     slice_ = decide(whole, Scope(only=numbers))
     alone = decide(part, Scope(only=numbers))
     assert alone.actions == slice_.actions

@@ -15,7 +15,7 @@ from reconciler.core.guards import Accepted
 from reconciler.core.plan import Plan
 from reconciler.runs.store import PlanStore
 from tests.properties.found import FOUND
-from tests.properties.night import Desk, open_desk
+from tests.properties.night import Desk, open_desk, run
 from tests.properties.strategies import Union, unions
 from tests.support.campaign import WORLDS
 
@@ -47,7 +47,7 @@ def check(runner: asyncio.Runner, union: Union) -> None:
     """There and back, and what must hold then."""
     with open_desk(union) as desk:
         before = desk.state()
-        made, back, outcomes = runner.run(there_and_back(desk))
+        made, back, outcomes = run(runner, there_and_back(desk))
         after = desk.state()
     planned = {action.id for action in made.actions if action.undo == "exact"}
     exact = {action.contact for action in made.actions if action.undo == "exact"}

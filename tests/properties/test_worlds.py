@@ -17,7 +17,7 @@ from reconciler.core.plan import Plan, digest_of, encode
 from reconciler.core.rules import Limits
 from reconciler.core.text import fold_email
 from tests.properties.found import ARCHIVED_TOO_SOON, FOUND, SWAPPED, TWO_OF_ONE_NUMBER
-from tests.properties.night import Desk, Night, open_desk, spend, spend_all
+from tests.properties.night import Desk, Night, open_desk, run, spend, spend_all
 from tests.properties.strategies import START, FirstNight, Union, first_nights, unions
 from tests.support.builders import default_rules
 from tests.support.campaign import WORLDS
@@ -46,7 +46,7 @@ def test_world_that_was_found(runner: asyncio.Runner, union: Union) -> None:
 def check_night(runner: asyncio.Runner, union: Union) -> None:
     """Spend a night and look at everything it left behind."""
     with open_desk(union) as desk:
-        night = runner.run(spend(desk))
+        night = run(runner, spend(desk))
     check_plan(night.first)
     check_kept(night)
     check_settled(night)
@@ -79,7 +79,7 @@ def test_two_plans_of_one_second_are_both_stored(runner: asyncio.Runner) -> None
             return first, await desk.plan("plans")
 
     with open_desk(SWAPPED) as desk:
-        first, second = runner.run(plan_twice(desk))
+        first, second = run(runner, plan_twice(desk))
     assert first.created_at == second.created_at
     assert first.id != second.id
     assert second.previous == digest_of(encode(first))
@@ -95,7 +95,7 @@ def check_two_nights(runner: asyncio.Runner, union: Union, first_night: FirstNig
     scope = msgspec.structs.replace(scope, only=scope.only & known, exclude=scope.exclude & known)
     request = msgspec.structs.replace(first_night.request, scope=scope)
     with open_desk(union) as desk:
-        half, whole, last = runner.run(spend_all(desk, (tight, request), (shipped, None), (shipped, None)))
+        half, whole, last = run(runner, spend_all(desk, (tight, request), (shipped, None), (shipped, None)))
     held = half.plan.held()
     assert {one.outcome for one in half.outcomes if one.action not in held} <= {"done"}
     assert {one.outcome for one in half.outcomes if one.action in held} <= {"held"}
