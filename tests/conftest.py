@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from tests.services.mariadb import mariadb, mariadb_url
+from tests.services.postgres import postgres, postgres_shared_url, postgres_url
 from tests.support.campaign import NIGHTLY
 from tests.support.memory import keep_files_in_memory
 from tests.support.order import longest_first
@@ -20,6 +22,9 @@ from tests.support.silence import OVERHEARD, personal_in
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+__all__ = ["mariadb", "mariadb_url", "postgres", "postgres_shared_url", "postgres_url"]
+# Here and nowhere else: each place that imports a fixture gets a server of its own.
 
 # The same examples in every run of `main`, so that a change alone can turn a test red; no deadline on a busy machine.
 settings.register_profile("main", derandomize=True, deadline=None)

@@ -17,12 +17,10 @@ from reconciler.errors import ExitCode
 from reconciler.runs.store import PlanStore
 from reconciler.simulator import RunningSimulator, Simulator
 from tests.cli.support import SECONDS, TOKEN, Place, ended, plain, seeded
-from tests.services.mariadb import MariaDb, mariadb
-from tests.services.postgres import postgres, postgres_shared_url, write_postgres
+from tests.services.mariadb import MariaDb
+from tests.services.postgres import write_postgres
 from tests.services.postgrest.server import SERVICE_KEY, After, Shim, Slow
 from tests.services.worlds import Rows, connect_mysql, write_mysql
-
-__all__ = ["mariadb", "postgres", "postgres_shared_url"]
 
 TARGET = ("--target", "positions")
 MEMBERS: Rows = [

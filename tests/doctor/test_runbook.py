@@ -14,11 +14,9 @@ import pytest
 from reconciler.errors import ExitCode
 from tests.cli.support import DEMO
 from tests.doctor.support import World, delete_attribute
-from tests.services.postgres import postgres, postgres_url, write_postgres
+from tests.services.postgres import write_postgres
 from tests.services.postgrest.server import SERVICE_KEY, Shim
 from tests.support.command_lines import check_command_line
-
-__all__ = ["postgres", "postgres_url"]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "runbook.md").read_text("utf-8")

@@ -16,12 +16,9 @@ from tests.cli.support import DEMO
 from tests.cli.test_trouble import free_port
 from tests.doctor.cases import NOT_LOOKED_AT
 from tests.doctor.support import World
-from tests.services.mariadb import mariadb, mariadb_url
-from tests.services.postgres import postgres, postgres_url, write_postgres
+from tests.services.postgres import write_postgres
 from tests.services.postgrest.server import SERVICE_KEY, Shim
 from tests.services.worlds import connect_mysql, write_mysql
-
-__all__ = ["mariadb", "mariadb_url", "postgres", "postgres_url"]
 
 CHECK = "positions-source"
 

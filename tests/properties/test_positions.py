@@ -15,12 +15,9 @@ from reconciler.core.outcome import RunOutcome, count
 from reconciler.core.plan import Plan
 from reconciler.core.rules import Limits
 from reconciler.core.undo import undo_plan
-from tests.services.postgres import postgres, postgres_shared_url
 from tests.support.campaign import NIGHTLY
 from tests.support.positions import NOW, Pair, rows_of, source_of
 from tests.targets.positions_support import Mirror, carried_out, mirror
-
-__all__ = ["postgres", "postgres_shared_url"]
 
 PAIRS = 200
 """Generated pairs of a source and a table."""

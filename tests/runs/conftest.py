@@ -14,10 +14,10 @@ from dbos import DBOS
 from reconciler.runs.state import StateDatabase
 from tests.runs.processes import Warm
 from tests.runs.processes import warm as warm_process
-from tests.services.postgres import Postgres, postgres, postgres_url
+from tests.services.postgres import Postgres
 from tests.services.s3 import _s3_process, s3
 
-__all__ = ["_s3_process", "postgres", "postgres_url", "s3"]
+__all__ = ["_s3_process", "s3"]
 
 NewState: TypeAlias = Callable[[], str]
 """The URL of a state database in PostgreSQL that nobody has used."""

@@ -22,12 +22,9 @@ from reconciler.targets import SideReader, Writer
 from reconciler.targets.position_account import ADDRESS_BYTES
 from reconciler.targets.position_table import TRIES
 from reconciler.targets.positions import PositionsReader, PositionsTarget
-from tests.services.postgres import postgres, postgres_shared_url
 from tests.services.postgrest.server import ANON_KEY, After, Answer, Call, Cut, Fault, Reset
 from tests.support.positions import NOW, Pair, source_of
 from tests.targets.positions_support import Failing, Mirror, mirror
-
-__all__ = ["postgres", "postgres_shared_url"]
 
 HELD = [("100", "pres"), ("101", "evp"), ("102", "pres"), ("103", "facrep")]
 SOURCE = source_of(HELD)

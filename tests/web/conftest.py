@@ -8,10 +8,8 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.services.postgres import Postgres, postgres, postgres_url
+from tests.services.postgres import Postgres
 from tests.web.served import Order
-
-__all__ = ["postgres", "postgres_url"]
 
 NewOrder: TypeAlias = Callable[..., Order]
 
